@@ -1,0 +1,296 @@
+//! Judges a rendered OCI configuration before anything is written, so that an image that cannot
+//! start is refused at install.
+//!
+//! First the JSON (a value that breaks it is told by its variable), then the form that the
+//! runtime specification gives it, then the contract's own rules.
+
+use std::fmt;
+use std::ops::Range;
+
+use oci_spec::runtime::Spec;
+use serde_json::Value;
+
+use super::Error;
+use super::old_config;
+use super::template::Filled;
+
+/// A configuration that will start as far as it can be told from its text.
+#[derive(Clone, Debug)]
+pub(super) struct Checked {
+    /// In today's form; what is installed is the text.
+    pub value: Value,
+    pub warnings: Vec<String>,
+}
+
+/// Judges `filled`, which was made from `file`.
+pub(super) fn check(filled: &Filled, file: &'static str, run_once: bool) -> Result<Checked, Error> {
+    let value: Value = serde_json::from_str(&filled.text)
+        .map_err(|source| Box::new(SyntaxError::new(filled, file, source)))?;
+    let rules = Rules { file, filled };
+    rules.not_empty(&value)?;
+    rules.escapes(&value)?;
+    let (value, warnings) = old_config::modern(value);
+    rules.shape(&value)?;
+    rules.root(&value, run_once)?;
+    rules.process(&value)?;
+    rules.mounts(&value)?;
+    Ok(Checked { value, warnings })
+}
+
+struct Rules<'a> {
+    file: &'static str,
+    filled: &'a Filled,
+}
+
+impl Rules<'_> {
+    fn refuse(&self, field: &str, problem: impl Into<String>) -> Error {
+        Error::ConfigRule {
+            file: self.file,
+            field: field.to_owned(),
+            problem: problem.into(),
+        }
+    }
+
+    fn not_empty(&self, value: &Value) -> Result<(), Error> {
+        match value.as_object() {
+            Some(entries) if !entries.is_empty() => Ok(()),
+            Some(_) => Err(self.refuse(
+                "{}",
+                "is not a configuration\nhelp: without the file, sysc makes one from the image's \
+                 ENTRYPOINT and CMD",
+            )),
+            None => Err(self.refuse("the whole file", "must be an object")),
+        }
+    }
+
+    /// `a\b` as a value is good JSON, and not what its author meant.
+    fn escapes(&self, value: &Value) -> Result<(), Error> {
+        let text = &self.filled.text;
+        let Some((span, name)) = self
+            .filled
+            .spans
+            .iter()
+            .find(|(span, _)| text[span.clone()].contains('\\'))
+        else {
+            return Ok(());
+        };
+        let Some(field) = control_character(value, "") else {
+            return Ok(());
+        };
+        let line = 1 + text[..span.start].matches('\n').count();
+        Err(self.refuse(
+            &field,
+            format!(
+                "contains a control character, since a backslash in the value of {name} (line \
+                 {line} of the rendered text) begins a JSON escape\nhelp: write it twice"
+            ),
+        ))
+    }
+
+    fn shape(&self, value: &Value) -> Result<(), Error> {
+        match serde_path_to_error::deserialize::<_, Spec>(value) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::ConfigShape {
+                file: self.file,
+                field: error.path().to_string(),
+                problem: self.without_values(&error.inner().to_string()),
+            }),
+        }
+    }
+
+    /// The parser quotes what it found; a pasted value may be a secret.
+    fn without_values(&self, message: &str) -> String {
+        let mut shown = message.to_owned();
+        for (span, name) in &self.filled.spans {
+            let value = &self.filled.text[span.clone()];
+            if !value.is_empty() {
+                shown = shown.replace(&format!("{value:?}"), &format!("\"${{{name}}}\""));
+                if value.len() > 3 {
+                    shown = shown.replace(value, &format!("${{{name}}}"));
+                }
+            }
+        }
+        shown
+    }
+
+    /// The root is shared with the repository by hard links, so it must not be writable; an
+    /// image that runs once gets a layer of its own that is thrown away.
+    fn root(&self, value: &Value, run_once: bool) -> Result<(), Error> {
+        if value.pointer("/root/path").and_then(Value::as_str) != Some("rootfs") {
+            return Err(self.refuse("root.path", "must be \"rootfs\""));
+        }
+        match value.pointer("/root/readonly") {
+            Some(Value::Bool(true)) => Ok(()),
+            _ if run_once => Ok(()),
+            _ => Err(self.refuse(
+                "root.readonly",
+                "must be true\nhelp: what the service writes belongs under $STATE_DIRECTORY or \
+                 on a tmpfs; see the mounts of config.json",
+            )),
+        }
+    }
+
+    fn process(&self, value: &Value) -> Result<(), Error> {
+        let Some(process) = value.get("process") else {
+            return Err(self.refuse("process", "is missing"));
+        };
+        let cwd = process
+            .get("cwd")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if !cwd.starts_with('/') {
+            return Err(self.refuse("process.cwd", "must be an absolute path"));
+        }
+        match process
+            .get("args")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+        {
+            None | Some([]) => Err(self.refuse("process.args", "must name the program to run")),
+            Some([program, ..]) if program == "" => {
+                Err(self.refuse("process.args[0]", "is empty: no program to run"))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// A destination that climbs could cover what others mount (S03).
+    fn mounts(&self, value: &Value) -> Result<(), Error> {
+        let mounts = value.get("mounts").and_then(Value::as_array);
+        for (at, mount) in mounts.into_iter().flatten().enumerate() {
+            let destination = mount
+                .get("destination")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            if destination.split('/').any(|part| part == "..") {
+                return Err(self.refuse(&format!("mounts[{at}].destination"), "contains '..'"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first string that holds a control character other than white space.
+fn control_character(value: &Value, path: &str) -> Option<String> {
+    let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    match value {
+        Value::String(text) => text.chars().any(odd).then(|| path.to_owned()),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(at, item)| control_character(item, &format!("{path}[{at}]"))),
+        Value::Object(entries) => entries.iter().find_map(|(key, entry)| {
+            let dot = if path.is_empty() { "" } else { "." };
+            control_character(entry, &format!("{path}{dot}{key}"))
+        }),
+        _ => None,
+    }
+}
+
+/// Where a rendered configuration stops being JSON.
+#[derive(Debug)]
+pub struct SyntaxError {
+    file: &'static str,
+    /// Of the rendered text, counted from 1.
+    line: usize,
+    column: usize,
+    /// The line, with the names of variables in the place of their values.
+    shown: String,
+    /// Variables that were pasted on this line or the one before it; else the last one before.
+    near: Vec<String>,
+    /// The parser's words, which hold nothing of the text.
+    problem: String,
+}
+
+impl SyntaxError {
+    fn new(filled: &Filled, file: &'static str, source: serde_json::Error) -> Self {
+        let text = filled.text.as_str();
+        let (line, column) = (source.line().max(1), source.column());
+        let starts: Vec<usize> = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        let start = |line: usize| starts.get(line).copied().unwrap_or(text.len() + 1);
+        let here = start(line - 1)..start(line) - 1;
+        let words = source.to_string();
+        let problem = words
+            .split(" at line ")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        Self {
+            file,
+            line,
+            column,
+            shown: masked(filled, here.clone()),
+            near: near(filled, start(line.saturating_sub(2))..here.end),
+            problem,
+        }
+    }
+}
+
+/// The text of `range`, values replaced by `${NAME}`.
+fn masked(filled: &Filled, range: Range<usize>) -> String {
+    let mut shown = String::new();
+    let mut at = range.start;
+    for (span, name) in filled
+        .spans
+        .iter()
+        .filter(|(span, _)| touches(span, &range))
+    {
+        shown.push_str(filled.text.get(at..span.start).unwrap_or_default());
+        shown.push_str(&format!("${{{name}}}"));
+        at = at.max(span.end);
+    }
+    shown.push_str(filled.text.get(at..range.end).unwrap_or_default());
+    shown.trim().chars().take(200).collect()
+}
+
+fn near(filled: &Filled, range: Range<usize>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (_, name) in filled
+        .spans
+        .iter()
+        .filter(|(span, _)| touches(span, &range))
+    {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    if names.is_empty() {
+        let before = filled
+            .spans
+            .iter()
+            .rfind(|(span, _)| span.end <= range.start);
+        names.extend(before.map(|(_, name)| name.clone()));
+    }
+    names
+}
+
+/// Whether a value, possibly an empty one, stands within the range or reaches into it.
+fn touches(span: &Range<usize>, range: &Range<usize>) -> bool {
+    span.start <= range.end && span.end >= range.start
+}
+
+impl std::error::Error for SyntaxError {}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file,
+            line,
+            column,
+            shown,
+            near,
+            problem,
+        } = self;
+        write!(f, "'{file}' does not give valid JSON: {problem}")?;
+        write!(
+            f,
+            "\nline {line}, column {column} of the rendered text: {shown}"
+        )?;
+        match near.is_empty() {
+            true => Ok(()),
+            false => write!(f, "\nhelp: look at the value of {}", near.join(", ")),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! tmpfiles.d(5) lines that make the folders a container binds from its host.
+
+use super::SourceKind;
+use super::quote::{first_word, quote};
+
+/// A bind source of the configuration, and who its folder should belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    pub path: String,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// Lines for the sources of a configuration whose image brings no tmpfiles of its own, or `None`
+/// when no line is needed; and warnings.
+///
+/// A source gets a line when the host lacks it, when an earlier generation had a line for it
+/// (`carried`: it exists by now only because of that line), and when it is below one of the
+/// `volatile` folders, which are empty after a boot. There, a folder that is the host's own
+/// keeps its mode and owner: a `:` says that they are for a new one.
+pub(super) fn generate(
+    sources: &[Source],
+    carried: &[String],
+    volatile: &[&str],
+    lookup: &dyn Fn(&str) -> SourceKind,
+) -> (Option<String>, Vec<String>) {
+    let mut text = String::new();
+    let mut warnings = Vec::new();
+    for (at, source) in sources.iter().enumerate() {
+        let path = source.path.as_str();
+        if sources[..at].iter().any(|earlier| earlier.path == path) {
+            continue;
+        }
+        let ours = carried.iter().any(|earlier| earlier == path);
+        let vanishes = volatile.iter().any(|folder| {
+            path.strip_prefix(folder)
+                .is_some_and(|below| below.starts_with('/'))
+        });
+        let new = match lookup(path) {
+            SourceKind::Missing => "",
+            SourceKind::Dir if ours => "",
+            SourceKind::Dir if vanishes => ":",
+            SourceKind::Dir => continue,
+            SourceKind::File if ours || vanishes => {
+                warnings.push(format!(
+                    "'{path}' is a file or socket of the host: nothing makes it at boot before \
+                     the service starts"
+                ));
+                continue;
+            }
+            SourceKind::File => continue,
+        };
+        let Source { uid, gid, .. } = source;
+        text.push_str(&format!(
+            "d {} {new}0700 {new}{uid} {new}{gid} - -\n",
+            quote(path)
+        ));
+    }
+    ((!text.is_empty()).then_some(text), warnings)
+}
+
+/// The folders that the lines of a tmpfiles file create; what the next generation carries on.
+pub fn directories(text: &str) -> Vec<String> {
+    let directory = |line: &str| {
+        let (kind, rest) = first_word(line)?;
+        let creates = matches!(kind.chars().next(), Some('d' | 'D' | 'v' | 'q' | 'Q'));
+        let (path, _) = first_word(rest)?;
+        (creates && path.starts_with('/')).then_some(path)
+    };
+    text.lines().filter_map(directory).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(paths: &[&str], carried: &[&str]) -> (Option<String>, Vec<String>) {
+        let source = |path: &&str| Source {
+            path: (*path).to_owned(),
+            uid: 0,
+            gid: 0,
+        };
+        let sources: Vec<Source> = paths.iter().map(source).collect();
+        let carried: Vec<String> = carried.iter().map(|path| (*path).to_owned()).collect();
+        generate(
+            &sources,
+            &carried,
+            &["/run", "/var/run"],
+            &|path| match path {
+                path if path.ends_with("file") => SourceKind::File,
+                path if path.contains("missing") => SourceKind::Missing,
+                _ => SourceKind::Dir,
+            },
+        )
+    }
+
+    /// T11: bind sources that are absent on the host.
+    #[test]
+    fn t11_missing_sources_get_a_line() {
+        let cases: [(&[&str], &[&str], Option<&str>); 10] = [
+            (&["/etc"], &[], None),
+            (&[], &[], None),
+            (&["/missing"], &[], Some("d /missing 0700 0 0 - -\n")),
+            (
+                &["/missing", "/missing"],
+                &[],
+                Some("d /missing 0700 0 0 - -\n"),
+            ),
+            (
+                &["/run/missing"],
+                &[],
+                Some("d /run/missing 0700 0 0 - -\n"),
+            ),
+            (&["/run/dbus"], &[], Some("d /run/dbus :0700 :0 :0 - -\n")),
+            (&["/run", "/runner"], &[], None),
+            (&["/srv/a"], &["/srv/a"], Some("d /srv/a 0700 0 0 - -\n")),
+            (
+                &["/run/a"],
+                &["/run/a", "/gone"],
+                Some("d /run/a 0700 0 0 - -\n"),
+            ),
+            (
+                &["/missing %x"],
+                &[],
+                Some("d \"/missing %%x\" 0700 0 0 - -\n"),
+            ),
+        ];
+        for (paths, carried, right) in cases {
+            let (text, warnings) = lines(paths, carried);
+            assert_eq!(text.as_deref(), right, "{paths:?} {carried:?}");
+            assert_eq!(warnings, [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_file_gets_a_warning_instead() {
+        let (text, warnings) = lines(&["/run/docker/file"], &[]);
+        assert_eq!(text, None);
+        assert!(warnings[0].contains("'/run/docker/file'"), "{warnings:?}");
+        assert_eq!(lines(&["/etc/file"], &[]), (None, Vec::new()));
+    }
+
+    #[test]
+    fn directories_of_a_file_are_those_it_creates() {
+        let text = "# comment\nd /run/a 0755 root root - -\nD! /run/b\nf /run/c\n\
+                    d\t\"/run/d e\" - - -\nv /srv/v\nq /srv/q\nQ /srv/Q\nL /x - - - - /y\nd\n\n\
+                    d relative\n";
+        assert_eq!(
+            directories(text),
+            ["/run/a", "/run/b", "/run/d e", "/srv/v", "/srv/q", "/srv/Q"]
+        );
+    }
+}

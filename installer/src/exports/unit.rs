@@ -1,0 +1,238 @@
+//! What sysc adds to a rendered unit, so that old templates profit unchanged.
+//!
+//! It is appended to the same file as further sections (a later assignment wins), so that one
+//! rename changes both and `systemctl edit` still wins over everything. Each unit gets the
+//! generation's marker. A unit whose `ExecStart=` is our command gets the rest too; one that
+//! starts something else is left to its author. The added lines stand in `unit-templates/`; a
+//! line whose variable has no value here is left out.
+
+use super::exec::ExecForm;
+use super::quote::quote;
+use super::template::{Template, Values};
+use super::unit_file::UnitFile;
+use super::{Error, Request};
+
+const MARKER: &str = include_str!("../../../unit-templates/added-marker.template");
+const SERVICE: &str = include_str!("../../../unit-templates/added-service.template");
+
+/// The rendered unit with what sysc adds.
+pub(super) fn complete(
+    rendered: &str,
+    request: &Request<'_>,
+    values: &Values,
+    form: ExecForm,
+    stop_signal: Option<&str>,
+) -> Result<String, Error> {
+    let unit = UnitFile::parse(rendered);
+    let mut text = rendered.to_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    // The empty line also ends a last line of the image that a backslash would continue.
+    text.push('\n');
+    let marker = Values::from([
+        ("NAME".to_owned(), request.name.to_owned()),
+        ("SERIAL".to_owned(), request.serial.to_string()),
+    ]);
+    text.push_str(&only_known(MARKER, &marker)?);
+    if calls_us(&unit, &values["EXEC_START"]) {
+        let mut added = settings(&unit, values, form, stop_signal);
+        added.insert("DESTDIR".to_owned(), quote(request.destdir).into_owned());
+        if unit.last("Service", "SyslogIdentifier").is_none() {
+            added.insert("SYSLOG_IDENTIFIER".to_owned(), request.name.to_owned());
+        }
+        text.push_str(&only_known(SERVICE, &added)?);
+    }
+    Ok(text)
+}
+
+/// Whether the service is our command and nothing else; systemd's prefixes do not matter.
+fn calls_us(unit: &UnitFile, exec_start: &str) -> bool {
+    match unit.all("Service", "ExecStart").as_slice() {
+        [command] => command.trim_start_matches(['-', '+', '!', ':', '@']).trim() == exec_start,
+        _ => false,
+    }
+}
+
+/// What the unit leaves open and sysc decides. `notify`, `oneshot`, `dbus` and `idle` are the
+/// image's own ways of being ready and stay as they are.
+fn settings(unit: &UnitFile, values: &Values, form: ExecForm, stop_signal: Option<&str>) -> Values {
+    let kind = unit.last("Service", "Type");
+    let left_to_us = matches!(kind, None | Some("simple" | "exec"));
+    let forking = kind == Some("forking");
+    let states = |key: &str| unit.last("Service", key).is_some();
+    let mut added = Values::new();
+    let mut add = |name: &str, value: &str| added.insert(name.to_owned(), value.to_owned());
+    // `run -d` ends when the payload runs: any other type would end the unit with it, and
+    // `forking` without a PID file guesses the main process.
+    if form == ExecForm::PidFile && left_to_us {
+        add("TYPE", "forking");
+    }
+    if form == ExecForm::PidFile && (left_to_us || forking && !states("PIDFile")) {
+        add("PIDFILE", &values["PIDFILE"]);
+    }
+    if (left_to_us || forking) && !states("KillMode") {
+        add("KILL_MODE", "mixed");
+    }
+    if let Some(signal) = stop_signal.filter(|_| !states("KillSignal")) {
+        add("KILL_SIGNAL", signal);
+    }
+    added
+}
+
+/// The lines of a template whose variables all have values.
+fn only_known(template: &str, values: &Values) -> Result<String, Error> {
+    let mut text = String::new();
+    for line in template.split_inclusive('\n') {
+        let line = Template::parse("unit-templates", line)?;
+        if line.variables().all(|(name, _)| values.contains_key(name)) {
+            text.push_str(&line.fill(values)?.text);
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Ask;
+    use super::*;
+
+    const START: &str = "/usr/bin/sysc-runtime run 'box'";
+
+    /// The unit as completed, for a template of either form with these lines in `[Service]`.
+    fn completed(form: ExecForm, lines: &str, stop_signal: Option<&str>) -> UnitFile {
+        UnitFile::parse(&completed_text(form, lines, stop_signal))
+    }
+
+    fn completed_text(form: ExecForm, lines: &str, stop_signal: Option<&str>) -> String {
+        let ask = Ask::new("box");
+        let values = Values::from([
+            ("EXEC_START".to_owned(), START.to_owned()),
+            ("PIDFILE".to_owned(), "/run/container-box.pid".to_owned()),
+        ]);
+        let rendered = format!("[Service]\n{lines}");
+        complete(&rendered, &ask.request(), &values, form, stop_signal).unwrap()
+    }
+
+    #[test]
+    fn each_unit_gets_the_marker_and_only_ours_the_rest() {
+        let ours = format!("ExecStart={START}\n");
+        let cases = [
+            (ours.clone(), true),
+            (format!("ExecStart=-{START}\n"), true),
+            (format!("ExecStart=+{START} \n"), true),
+            (format!("ExecStart=:{START}\n"), true),
+            (
+                format!("ExecStart=/old\nExecStart=\nExecStart={START}\n"),
+                true,
+            ),
+            (format!("ExecStart=/bin/sh -c \"{START}\"\n"), false),
+            (format!("ExecStart={START} --flag\n"), false),
+            (format!("ExecStart={START}\nExecStart=/bin/true\n"), false),
+            ("ExecStart=/usr/bin/python waagent\n".to_owned(), false),
+            (String::new(), false),
+        ];
+        for (lines, gets_it) in cases {
+            let unit = completed(ExecForm::Foreground, &lines, Some("SIGINT"));
+            assert_eq!(
+                unit.last("Unit", "X-Sysc-Generation"),
+                Some("box/7"),
+                "{lines}"
+            );
+            for key in ["SyslogIdentifier", "KillSignal", "KillMode"] {
+                assert_eq!(
+                    unit.last("Service", key).is_some(),
+                    gets_it,
+                    "{key}: {lines}"
+                );
+            }
+            let mounts = unit.last("Unit", "RequiresMountsFor");
+            let right = gets_it.then_some("/var/lib/containers/atomic/box.0");
+            assert_eq!(mounts, right, "{lines}");
+        }
+    }
+
+    /// Form, Type of the image; Type, PIDFile and KillMode in the end.
+    #[test]
+    fn type_is_ours_only_where_the_image_leaves_it_to_us() {
+        use ExecForm::{Foreground, PidFile};
+        let pid = Some("/run/container-box.pid");
+        let mixed = Some("mixed");
+        let cases = [
+            (PidFile, "", Some("forking"), pid, mixed),
+            (PidFile, "Type=simple", Some("forking"), pid, mixed),
+            (PidFile, "Type=exec", Some("forking"), pid, mixed),
+            (PidFile, "Type=forking", Some("forking"), pid, mixed),
+            (
+                PidFile,
+                "Type=forking\nPIDFile=/x",
+                Some("forking"),
+                Some("/x"),
+                mixed,
+            ),
+            (PidFile, "Type=notify", Some("notify"), None, None),
+            (PidFile, "Type=oneshot", Some("oneshot"), None, None),
+            (PidFile, "Type=simple\nType=", Some("forking"), pid, mixed),
+            (Foreground, "", None, None, mixed),
+            (Foreground, "Type=simple", Some("simple"), None, mixed),
+            (Foreground, "Type=notify", Some("notify"), None, None),
+            (Foreground, "Type=oneshot", Some("oneshot"), None, None),
+            (Foreground, "Type=dbus", Some("dbus"), None, None),
+            (Foreground, "Type=idle", Some("idle"), None, None),
+            (Foreground, "KillMode=process", None, None, Some("process")),
+        ];
+        for (form, lines, kind, pid_file, kill_mode) in cases {
+            let unit = completed(form, &format!("ExecStart={START}\n{lines}\n"), None);
+            let found = ["Type", "PIDFile", "KillMode"].map(|key| unit.last("Service", key));
+            assert_eq!(found, [kind, pid_file, kill_mode], "{form:?} {lines}");
+        }
+    }
+
+    #[test]
+    fn what_the_image_states_stays() {
+        let lines = format!(
+            "ExecStart={START}\nKillSignal=SIGRTMIN+3\nSyslogIdentifier=own\nKillMode=control-group\n"
+        );
+        let unit = completed(ExecForm::PidFile, &lines, Some("SIGINT"));
+        assert_eq!(unit.last("Service", "KillSignal"), Some("SIGRTMIN+3"));
+        assert_eq!(unit.last("Service", "SyslogIdentifier"), Some("own"));
+        assert_eq!(unit.last("Service", "KillMode"), Some("control-group"));
+    }
+
+    #[test]
+    fn the_image_s_stop_signal_becomes_the_unit_s() {
+        let lines = format!("ExecStart={START}\n");
+        let unit = completed(ExecForm::PidFile, &lines, Some("SIGQUIT"));
+        assert_eq!(unit.last("Service", "KillSignal"), Some("SIGQUIT"));
+        assert_eq!(
+            completed(ExecForm::PidFile, &lines, None).last("Service", "KillSignal"),
+            None
+        );
+    }
+
+    #[test]
+    fn an_unfinished_last_line_of_the_image_does_not_swallow_the_marker() {
+        for end in ["", "\n", "\\", "\\\n", "# x\\"] {
+            let unit = completed(
+                ExecForm::Foreground,
+                &format!("ExecStart={START}\nA=b {end}"),
+                None,
+            );
+            assert_eq!(
+                unit.last("Unit", "X-Sysc-Generation"),
+                Some("box/7"),
+                "{end:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn lines_without_a_value_are_left_out_whole() {
+        let text = completed_text(ExecForm::Foreground, &format!("ExecStart={START}\n"), None);
+        assert!(!text.contains('$') && !text.contains("Type=") && !text.contains("PIDFile="));
+        assert!(
+            text.ends_with("SyslogIdentifier=box\nKillMode=mixed\n"),
+            "{text}"
+        );
+    }
+}
