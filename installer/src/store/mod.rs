@@ -1,11 +1,63 @@
 //! Images in an OSTree repository, and file trees made from them by hard links.
 //!
-//! Refs: `ociimage/SHA256HEX` is a layer (the unpacked tar, whiteouts as the files they are),
-//! `ociimage/ENCODED` an image (an empty commit whose metadata holds manifest, digest and
-//! configuration), `sysc/deployment/NAME/SERIAL` the merged tree of a deployment, for as long
-//! as that deployment exists. This room alone touches libostree; it never lets libostree union
-//! layers.
+//! In: verified images and the tar streams of their layers. Out: merged [`Tree`]s in memory, and
+//! the same trees as folders of hard links. This room alone touches libostree; it never lets
+//! libostree union layers, never asks the host's file system about a path of an image, and
+//! publishes nothing before the last byte of a layer has been verified.
+//!
+//! ```text
+//! refs/heads/ociimage/SHA256HEX            a layer: the unpacked tar, whiteouts as plain files
+//! refs/heads/ociimage/ENCODED              an image: no files; manifest, digest and
+//!                                          configuration in the commit's metadata
+//! refs/heads/sysc/deployment/NAME/SERIAL   the merged tree of a deployment, for as long as the
+//!                                          deployment exists
+//!
+//! tar ─archive─▶ entries ─import─▶ objects + layer commit ─read─▶ LayerTree
+//!                                   LayerTrees ─merge─▶ Tree ─▶ deployment commit
+//!                                                            └▶ materialise: folder of links
+//! ```
+//!
+//! Each call opens its own handle, so a [`Store`] may be used from several threads at once.
 
+use std::path::PathBuf;
+
+mod archive;
+mod attributes;
+mod content;
+mod deployments;
+mod error;
+#[expect(
+    unsafe_code,
+    reason = "calls of libostree and GIO that have no safe binding"
+)]
+mod ffi;
+mod images;
+mod import;
+mod layer;
+mod materialise;
+mod merge;
+mod name;
+mod object;
+mod pax;
+mod read;
+mod record;
+mod refs;
+mod repo;
+mod sparse;
 pub mod tree;
+mod write;
 
+pub use archive::BadArchive;
+pub use deployments::DeploymentRef;
+pub use error::{BadEntry, Error};
+pub use images::StoredImage;
+pub use import::Imported;
+pub use materialise::Materialised;
+pub use name::BadName;
 pub use tree::Tree;
+
+/// An OSTree repository in which files can be hard-linked. Holds no open handle.
+#[derive(Clone, Debug)]
+pub struct Store {
+    path: PathBuf,
+}

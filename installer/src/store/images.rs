@@ -1,0 +1,236 @@
+//! Images as the repository knows them: a ref each, an empty commit, all else in its metadata.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ostree::{ObjectType, Repo, gio};
+use serde::Deserialize;
+
+use super::merge::merge;
+use super::record::{self, Record};
+use super::tree::Tree;
+use super::write::Writer;
+use super::{Error, Store, object, refs};
+use crate::image::{Compression, Digest, Image, Layer};
+
+/// An image that was pulled.
+#[derive(Clone, Debug)]
+pub struct StoredImage {
+    /// Its name, as in [`Image::name`].
+    pub name: String,
+    /// Where it came from, as in [`Image::source`].
+    pub source: String,
+    /// Digest of its manifest.
+    pub digest: Digest,
+    /// The manifest, verbatim.
+    pub manifest: Vec<u8>,
+    /// The configuration, verbatim.
+    pub config: Vec<u8>,
+    /// From the lowest layer to the topmost one.
+    pub layers: Vec<Layer>,
+    /// When it was recorded, in seconds since 1970.
+    pub created: u64,
+    /// Bytes of all its layers, uncompressed; those of missing layers not counted.
+    pub size: u64,
+    /// Whether every layer has its ref and commit. ([`Store::has_layer`] looks at every file.)
+    pub complete: bool,
+}
+
+impl Store {
+    /// Records an image whose layers have been imported, under its name, in place of another
+    /// image of that name. The same image under a second name is a second ref and no more data.
+    pub fn record_image(&self, image: &Image) -> Result<(), Error> {
+        let malformed = |what: &str| self.malformed(&image.name, &format!("{what} is not UTF-8"));
+        let manifest = std::str::from_utf8(&image.manifest).map_err(|_| malformed("manifest"))?;
+        let config = std::str::from_utf8(&image.config).map_err(|_| malformed("configuration"))?;
+        let repo = self.handle()?;
+        self.all_there(&repo, &image.layers)?;
+        let recorded = self.image(&image.name).ok().flatten();
+        if recorded
+            .is_some_and(|known| known.digest == image.digest && known.source == image.source)
+        {
+            return Ok(());
+        }
+        self.publish(
+            &repo,
+            &image.name,
+            record::of_image(image, manifest, config),
+        )
+    }
+
+    /// The image called `name`.
+    pub fn image(&self, name: &str) -> Result<Option<StoredImage>, Error> {
+        let repo = self.handle()?;
+        match self.resolve(&repo, &refs::image(name))? {
+            Some(commit) => self.stored(&repo, name, &commit),
+            None => Ok(None),
+        }
+    }
+
+    /// All images, by name. Those that another program stored without a configuration are not
+    /// sysc's and are passed over.
+    pub fn images(&self) -> Result<Vec<StoredImage>, Error> {
+        let repo = self.handle()?;
+        let mut images = Vec::new();
+        for (reference, commit) in self.list(&repo, refs::IMAGES)? {
+            let text = reference
+                .strip_prefix(refs::IMAGES)
+                .and_then(|t| t.strip_prefix('/'));
+            let Some(text) = text.filter(|text| Digest::from_hex(text).is_err()) else {
+                continue;
+            };
+            let Some(name) = refs::decode(text) else {
+                continue;
+            };
+            images.extend(self.stored(&repo, &name, &commit)?);
+        }
+        images.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(images)
+    }
+
+    /// The files of `layers`, lowest first, on top of each other.
+    pub fn merged(&self, layers: &[Layer]) -> Result<Tree, Error> {
+        let repo = self.handle()?;
+        let _lock = self.lock(&repo)?;
+        let read = |layer: &Layer| Ok((layer.digest.clone(), self.layer(&repo, &layer.digest)?));
+        merge(layers.iter().map(read).collect::<Result<_, Error>>()?)
+    }
+
+    fn publish(
+        &self,
+        repo: &Repo,
+        name: &str,
+        metadata: ostree::glib::Variant,
+    ) -> Result<(), Error> {
+        let transaction = repo.auto_transaction(gio::Cancellable::NONE);
+        let transaction = transaction.map_err(|source| Error::Lock {
+            path: self.path.clone(),
+            source,
+        })?;
+        let writer = Writer::new(self, repo);
+        let root = writer.folder(&Tree::empty().root)?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |now| now.as_secs());
+        let commit = object::commit(metadata, (&root.0, &root.1), now);
+        let commit = writer.metadata(ObjectType::Commit, commit)?;
+        let reference = refs::image(name);
+        repo.transaction_set_ref(None, &reference, Some(&commit));
+        let committed = transaction.commit(gio::Cancellable::NONE);
+        committed.map_err(|source| self.unpublished(&reference, source))?;
+        self.sync_refs(Path::new(refs::IMAGES))
+    }
+
+    fn all_there(&self, repo: &Repo, layers: &[Layer]) -> Result<(), Error> {
+        for layer in layers {
+            if self.layer_record(repo, &layer.digest)?.is_none() {
+                return Err(self.damaged(&format!("layer {}", layer.digest), "missing"));
+            }
+        }
+        Ok(())
+    }
+
+    fn layer_record(&self, repo: &Repo, digest: &Digest) -> Result<Option<Record>, Error> {
+        let Some(commit) = self.resolve(repo, &refs::layer(digest))? else {
+            return Ok(None);
+        };
+        match self.commit(repo, &commit, digest.hex()) {
+            Ok(commit) => Ok(Some(commit.record)),
+            Err(Error::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn stored(&self, repo: &Repo, name: &str, commit: &str) -> Result<Option<StoredImage>, Error> {
+        let commit = self.commit(repo, commit, &format!("image {name}"))?;
+        let record = commit.record;
+        let (Some(manifest), Some(config)) = (record.manifest(), record.config()) else {
+            return Ok(None);
+        };
+        let digest = record.digest().and_then(|hex| Digest::from_hex(&hex).ok());
+        let digest = digest.filter(|digest| *digest == Digest::of(manifest.as_bytes()));
+        let digest = digest.ok_or_else(|| self.malformed(name, "manifest and digest differ"))?;
+        let layers =
+            layers(&manifest, &config).map_err(|problem| self.malformed(name, &problem))?;
+        let (mut size, mut complete) = (0u64, true);
+        for layer in &layers {
+            match self.layer_record(repo, &layer.digest)? {
+                Some(layer) => size = size.saturating_add(layer.tar_size().unwrap_or(0)),
+                None => complete = false,
+            }
+        }
+        Ok(Some(StoredImage {
+            name: name.to_owned(),
+            source: record.source().unwrap_or_default(),
+            digest,
+            manifest: manifest.into_bytes(),
+            config: config.into_bytes(),
+            layers,
+            created: commit.time,
+            size,
+            complete,
+        }))
+    }
+
+    fn malformed(&self, name: &str, problem: &str) -> Error {
+        Error::Record {
+            name: name.to_owned(),
+            problem: problem.to_owned(),
+        }
+    }
+}
+
+/// The parts of manifest and configuration that say which layers there are. Both were checked
+/// when the image was fetched.
+#[derive(Deserialize)]
+struct Manifest {
+    layers: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    media_type: String,
+    digest: String,
+    size: u64,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    diff_ids: Vec<String>,
+}
+
+fn layers(manifest: &str, config: &str) -> Result<Vec<Layer>, String> {
+    let manifest: Manifest = serde_json::from_str(manifest).map_err(|e| e.to_string())?;
+    let config: Config = serde_json::from_str(config).map_err(|e| e.to_string())?;
+    let diff_ids = config.rootfs.diff_ids;
+    if manifest.layers.len() != diff_ids.len() {
+        return Err("manifest and configuration differ in the number of layers".to_owned());
+    }
+    let digest = |text: &str| Digest::parse(text).map_err(|e| e.to_string());
+    let pairs = manifest.layers.iter().zip(&diff_ids);
+    let layer = |(blob, diff_id): (&Descriptor, &String)| {
+        Ok(Layer {
+            digest: digest(&blob.digest)?,
+            diff_id: digest(diff_id)?,
+            size: blob.size,
+            compression: compression(&blob.media_type),
+        })
+    };
+    pairs.map(layer).collect()
+}
+
+fn compression(media_type: &str) -> Compression {
+    if media_type.ends_with("gzip") {
+        Compression::Gzip
+    } else if media_type.ends_with("zstd") {
+        Compression::Zstd
+    } else {
+        Compression::None
+    }
+}
