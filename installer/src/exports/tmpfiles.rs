@@ -60,12 +60,14 @@ pub(super) fn generate(
 }
 
 /// The folders that the lines of a tmpfiles file create; what the next generation carries on.
+/// Those that are the host's own (their mode has a `:`) are not among them.
 pub fn directories(text: &str) -> Vec<String> {
     let directory = |line: &str| {
         let (kind, rest) = first_word(line)?;
+        let (path, rest) = first_word(rest)?;
         let creates = matches!(kind.chars().next(), Some('d' | 'D' | 'v' | 'q' | 'Q'));
-        let (path, _) = first_word(rest)?;
-        (creates && path.starts_with('/')).then_some(path)
+        let theirs = first_word(rest).is_some_and(|(mode, _)| mode.starts_with(':'));
+        (creates && !theirs && path.starts_with('/')).then_some(path)
     };
     text.lines().filter_map(directory).collect()
 }
@@ -144,7 +146,7 @@ mod tests {
     fn directories_of_a_file_are_those_it_creates() {
         let text = "# comment\nd /run/a 0755 root root - -\nD! /run/b\nf /run/c\n\
                     d\t\"/run/d e\" - - -\nv /srv/v\nq /srv/q\nQ /srv/Q\nL /x - - - - /y\nd\n\n\
-                    d relative\n";
+                    d relative\nd /run/theirs :0700 :0 :0 - -\n";
         assert_eq!(
             directories(text),
             ["/run/a", "/run/b", "/run/d e", "/srv/v", "/srv/q", "/srv/Q"]
