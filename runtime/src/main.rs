@@ -1,1 +1,33 @@
-fn main() {}
+//! The command: parse, seal, one call, one exit code.
+
+use std::process::ExitCode;
+
+use sysc_runtime::{cli, report, seal, sys, verb};
+
+fn main() -> ExitCode {
+    let cli = match cli::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => return report::usage(&error),
+    };
+    let log = report::Log::new(&cli.global);
+    let passed = match seal::inherited(&cli.verb) {
+        Ok(passed) => passed,
+        Err(error) => return report::failure(&log, &error),
+    };
+    if cli.verb.enters_a_container() {
+        if let Err(error) = seal::seal(&passed) {
+            return report::failure(&log, &error);
+        }
+    }
+    // Whatever else we were given is nobody's business below (CVE-2024-21626).
+    if let Err(errno) = sys::descriptors::close_on_exec_from(3) {
+        return report::failure(
+            &log,
+            &anyhow::Error::new(errno).context("cannot close descriptors"),
+        );
+    }
+    match verb::dispatch(&cli, passed, &log) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => report::failure(&log, &error),
+    }
+}

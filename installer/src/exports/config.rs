@@ -29,6 +29,7 @@ pub(super) fn check(filled: &Filled, file: &'static str, run_once: bool) -> Resu
     let rules = Rules { file, filled };
     rules.not_empty(&value)?;
     rules.escapes(&value)?;
+    rules.no_nul(&value)?;
     let (value, warnings) = old_config::modern(value);
     rules.shape(&value)?;
     rules.root(&value, run_once)?;
@@ -74,7 +75,8 @@ impl Rules<'_> {
         else {
             return Ok(());
         };
-        let Some(field) = control_character(value, "") else {
+        let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+        let Some(field) = holder(value, "", control) else {
             return Ok(());
         };
         let line = 1 + text[..span.start].matches('\n').count();
@@ -85,6 +87,14 @@ impl Rules<'_> {
                  {line} of the rendered text) begins a JSON escape\nhelp: write it twice"
             ),
         ))
+    }
+
+    /// No string of a configuration can be handed to the kernel with a NUL in it.
+    fn no_nul(&self, value: &Value) -> Result<(), Error> {
+        match holder(value, "", |c| c == '\0') {
+            Some(field) => Err(self.refuse(&field, "contains a NUL character")),
+            None => Ok(()),
+        }
     }
 
     fn shape(&self, value: &Value) -> Result<(), Error> {
@@ -158,30 +168,33 @@ impl Rules<'_> {
     fn mounts(&self, value: &Value) -> Result<(), Error> {
         let mounts = value.get("mounts").and_then(Value::as_array);
         for (at, mount) in mounts.into_iter().flatten().enumerate() {
+            let field = format!("mounts[{at}].destination");
             let destination = mount
                 .get("destination")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
             if destination.split('/').any(|part| part == "..") {
-                return Err(self.refuse(&format!("mounts[{at}].destination"), "contains '..'"));
+                return Err(self.refuse(&field, "contains '..'"));
+            }
+            if destination.split('/').any(|part| part.len() > 255) {
+                return Err(self.refuse(&field, "has a name over 255 bytes"));
             }
         }
         Ok(())
     }
 }
 
-/// The first string that holds a control character other than white space.
-fn control_character(value: &Value, path: &str) -> Option<String> {
-    let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+/// Where the first string stands that holds such a character.
+fn holder(value: &Value, path: &str, odd: fn(char) -> bool) -> Option<String> {
     match value {
         Value::String(text) => text.chars().any(odd).then(|| path.to_owned()),
         Value::Array(items) => items
             .iter()
             .enumerate()
-            .find_map(|(at, item)| control_character(item, &format!("{path}[{at}]"))),
+            .find_map(|(at, item)| holder(item, &format!("{path}[{at}]"), odd)),
         Value::Object(entries) => entries.iter().find_map(|(key, entry)| {
             let dot = if path.is_empty() { "" } else { "." };
-            control_character(entry, &format!("{path}{dot}{key}"))
+            holder(entry, &format!("{path}{dot}{key}"), odd)
         }),
         _ => None,
     }
@@ -196,7 +209,7 @@ pub struct SyntaxError {
     column: usize,
     /// The line, with the names of variables in the place of their values.
     shown: String,
-    /// Variables that were pasted on this line or the one before it; else the last one before.
+    /// Variables that were pasted on this line, or the one before it, or else the last one.
     near: Vec<String>,
     /// The parser's words, which hold nothing of the text.
     problem: String,
@@ -205,11 +218,15 @@ pub struct SyntaxError {
 impl SyntaxError {
     fn new(filled: &Filled, file: &'static str, source: serde_json::Error) -> Self {
         let text = filled.text.as_str();
-        let (line, column) = (source.line().max(1), source.column());
         let starts: Vec<usize> = std::iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))
             .collect();
         let start = |line: usize| starts.get(line).copied().unwrap_or(text.len() + 1);
+        let (line, column) = match (source.line().max(1), source.column()) {
+            // What follows a line's last character is told as the next line's beginning.
+            (line, 0) if line > 1 => (line - 1, start(line - 1) - start(line - 2)),
+            place => place,
+        };
         let here = start(line - 1)..start(line) - 1;
         let words = source.to_string();
         let problem = words
@@ -222,7 +239,7 @@ impl SyntaxError {
             line,
             column,
             shown: masked(filled, here.clone()),
-            near: near(filled, start(line.saturating_sub(2))..here.end),
+            near: near(filled, &here, start(line.saturating_sub(2))),
             problem,
         }
     }
@@ -245,22 +262,25 @@ fn masked(filled: &Filled, range: Range<usize>) -> String {
     shown.trim().chars().take(200).collect()
 }
 
-fn near(filled: &Filled, range: Range<usize>) -> Vec<String> {
+/// First the names on the line, then those between `earlier` and it.
+fn near(filled: &Filled, line: &Range<usize>, earlier: usize) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for (_, name) in filled
-        .spans
-        .iter()
-        .filter(|(span, _)| touches(span, &range))
-    {
-        if !names.contains(name) {
-            names.push(name.clone());
+    for range in [line.clone(), earlier..line.start.saturating_sub(1)] {
+        for (_, name) in filled
+            .spans
+            .iter()
+            .filter(|(span, _)| touches(span, &range))
+        {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
         }
     }
     if names.is_empty() {
         let before = filled
             .spans
             .iter()
-            .rfind(|(span, _)| span.end <= range.start);
+            .rfind(|(span, _)| span.end <= line.start);
         names.extend(before.map(|(_, name)| name.clone()));
     }
     names

@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn renames_apply_to_prefixes_and_chain() {
-        let cases: [(&str, &[(&str, &str)], &str); 9] = [
+        type Renames = &'static [(&'static str, &'static str)];
+        let cases: [(&str, Renames, &str); 9] = [
             ("/a/b", &[], "/a/b"),
             ("/a/b", &[("/a/b", "/c")], "/c"),
             ("/a/b", &[("/a", "/c")], "/c/b"),

@@ -60,7 +60,7 @@ impl ImageConfig {
         let word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '+' | '-');
         match name.is_empty() {
             true if signal.is_empty() => Ok(None),
-            false if name.len() <= 12 && name.chars().all(word) => Ok(Some(signal)),
+            false if name.len() <= 10 && name.chars().all(word) => Ok(Some(signal)),
             _ => Err(Error::ImageSetting {
                 key: "StopSignal",
                 value: signal.to_owned(),

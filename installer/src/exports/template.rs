@@ -323,7 +323,10 @@ mod tests {
     #[test]
     fn variables_are_listed_with_lines() {
         let template = Template::parse("t", "$A\n${B} $$C\n\n$D").unwrap();
-        let found: Vec<_> = template.variables().map(|(name, at)| (name, at.line)).collect();
+        let found: Vec<_> = template
+            .variables()
+            .map(|(name, at)| (name, at.line))
+            .collect();
         assert_eq!(found, [("A", 1), ("B", 2), ("D", 4)]);
     }
 

@@ -11,6 +11,9 @@ pub(super) struct Source {
     pub gid: u32,
 }
 
+/// File systems in which a folder cannot take the place of what is missing.
+const KERNEL: [&str; 3] = ["/dev", "/proc", "/sys"];
+
 /// Lines for the sources of a configuration whose image brings no tmpfiles of its own, or `None`
 /// when no line is needed; and warnings.
 ///
@@ -26,17 +29,29 @@ pub(super) fn generate(
 ) -> (Option<String>, Vec<String>) {
     let mut text = String::new();
     let mut warnings = Vec::new();
-    for (at, source) in sources.iter().enumerate() {
-        let path = source.path.as_str();
-        if sources[..at].iter().any(|earlier| earlier.path == path) {
+    let mut seen = Vec::new();
+    for source in sources {
+        let path = source.path.trim_end_matches('/');
+        if path.is_empty() || seen.contains(&path) {
             continue;
         }
+        seen.push(path);
         let ours = carried.iter().any(|earlier| earlier == path);
-        let vanishes = volatile.iter().any(|folder| {
-            path.strip_prefix(folder)
-                .is_some_and(|below| below.starts_with('/'))
-        });
+        let vanishes = below_any(path, volatile);
         let new = match lookup(path) {
+            SourceKind::Missing if below_any(path, &KERNEL) => {
+                warnings.push(format!(
+                    "'{path}' is not there, and only the kernel could make it"
+                ));
+                continue;
+            }
+            // A folder in its place would keep the daemon that it belongs to from starting.
+            SourceKind::Missing if path.ends_with(".sock") => {
+                warnings.push(format!(
+                    "'{path}' is not there, and only its daemon can make it"
+                ));
+                continue;
+            }
             SourceKind::Missing => "",
             SourceKind::Dir if ours => "",
             SourceKind::Dir if vanishes => ":",
@@ -59,13 +74,23 @@ pub(super) fn generate(
     ((!text.is_empty()).then_some(text), warnings)
 }
 
+fn below_any(path: &str, folders: &[&str]) -> bool {
+    let below = |folder: &&str| {
+        path.strip_prefix(*folder)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    folders.iter().any(below)
+}
+
 /// The folders that the lines of a tmpfiles file create; what the next generation carries on.
+/// Those that are the host's own (their mode has a `:`) are not among them.
 pub fn directories(text: &str) -> Vec<String> {
     let directory = |line: &str| {
         let (kind, rest) = first_word(line)?;
+        let (path, rest) = first_word(rest)?;
         let creates = matches!(kind.chars().next(), Some('d' | 'D' | 'v' | 'q' | 'Q'));
-        let (path, _) = first_word(rest)?;
-        (creates && path.starts_with('/')).then_some(path)
+        let theirs = first_word(rest).is_some_and(|(mode, _)| mode.starts_with(':'));
+        (creates && !theirs && path.starts_with('/')).then_some(path)
     };
     text.lines().filter_map(directory).collect()
 }
@@ -97,7 +122,7 @@ mod tests {
     /// T11: bind sources that are absent on the host.
     #[test]
     fn t11_missing_sources_get_a_line() {
-        let cases: [(&[&str], &[&str], Option<&str>); 10] = [
+        let cases: [(&[&str], &[&str], Option<&str>); 11] = [
             (&["/etc"], &[], None),
             (&[], &[], None),
             (&["/missing"], &[], Some("d /missing 0700 0 0 - -\n")),
@@ -112,7 +137,12 @@ mod tests {
                 Some("d /run/missing 0700 0 0 - -\n"),
             ),
             (&["/run/dbus"], &[], Some("d /run/dbus :0700 :0 :0 - -\n")),
-            (&["/run", "/runner"], &[], None),
+            (&["/run", "/run/", "/runner", "/"], &[], None),
+            (
+                &["/missing/", "/missing"],
+                &[],
+                Some("d /missing 0700 0 0 - -\n"),
+            ),
             (&["/srv/a"], &["/srv/a"], Some("d /srv/a 0700 0 0 - -\n")),
             (
                 &["/run/a"],
@@ -138,13 +168,18 @@ mod tests {
         assert_eq!(text, None);
         assert!(warnings[0].contains("'/run/docker/file'"), "{warnings:?}");
         assert_eq!(lines(&["/etc/file"], &[]), (None, Vec::new()));
+        for path in ["/dev/missing", "/run/missing.sock"] {
+            let (text, warnings) = lines(&[path], &[]);
+            assert_eq!(text, None, "{path}");
+            assert!(warnings[0].contains(path), "{warnings:?}");
+        }
     }
 
     #[test]
     fn directories_of_a_file_are_those_it_creates() {
         let text = "# comment\nd /run/a 0755 root root - -\nD! /run/b\nf /run/c\n\
                     d\t\"/run/d e\" - - -\nv /srv/v\nq /srv/q\nQ /srv/Q\nL /x - - - - /y\nd\n\n\
-                    d relative\n";
+                    d relative\nd /run/theirs :0700 :0 :0 - -\n";
         assert_eq!(
             directories(text),
             ["/run/a", "/run/b", "/run/d e", "/srv/v", "/srv/q", "/srv/Q"]

@@ -1,6 +1,7 @@
 //! Names of refs: what in the repository keeps what alive.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use ostree::{RepoListRefsExtFlags, gio};
@@ -115,13 +116,17 @@ impl Store {
         let heads = self.path.join("refs/heads");
         for folder in below.ancestors() {
             let path = heads.join(folder);
-            File::open(&path)
-                .and_then(|folder| folder.sync_all())
-                .map_err(|source| Error::Folder {
-                    action: "sync",
-                    path,
-                    source,
-                })?;
+            match File::open(&path).and_then(|folder| folder.sync_all()) {
+                // A folder that is gone has nothing to lose; its parent is next.
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::Folder {
+                        action: "sync",
+                        path,
+                        source,
+                    });
+                }
+                _ => {}
+            }
         }
         Ok(())
     }

@@ -137,6 +137,16 @@ fn t11_configurations_that_cannot_be_run_are_refused() {
         ("/process/args", json!(["sh", 1]), "'process.args[1]'"),
         ("/process/cwd", json!("srv"), "'process.cwd'"),
         ("/process/cwd", Value::Null, "'process"),
+        (
+            "/process/args",
+            json!(["sh", "a\u{0}b"]),
+            "'process.args[1]'",
+        ),
+        (
+            "/mounts",
+            json!([{"destination": "/".to_owned() + &"x".repeat(256)}]),
+            "'mounts[0]",
+        ),
         ("/mounts", json!({}), "'mounts'"),
         (
             "/mounts",
@@ -181,6 +191,22 @@ fn what_is_no_configuration_at_all_is_refused() {
             let message = Ask::new("box").refused(&Files::default().file(file, text));
             assert!(message.contains(file), "{text}: {message}");
         }
+    }
+}
+
+#[test]
+fn a_configuration_that_is_cut_anywhere_is_refused() {
+    let text = serde_json::to_string_pretty(&good())
+        .unwrap()
+        .replace("/x", "/x ä$V");
+    for (at, _) in text.char_indices() {
+        let message = Ask::new("box")
+            .set("V", "a\nb")
+            .refused(&with_config(&text[..at]));
+        assert!(
+            message.contains("/exports/config.json.template"),
+            "{at}: {message}"
+        );
     }
 }
 

@@ -1,0 +1,255 @@
+//! What a configuration must have, and what we cannot honour: each is refused by its name.
+
+use std::collections::HashSet;
+use std::path::{Component, Path};
+
+use oci_spec::runtime::{Linux, LinuxNamespaceType, LinuxSeccompAction, Mount, Process, Spec};
+
+use super::Complaint;
+
+/// Looks through the whole configuration; the first thing that is wrong is returned.
+pub fn check(spec: &Spec) -> Result<(), Complaint> {
+    let process = spec
+        .process()
+        .as_ref()
+        .ok_or_else(|| complaint("process", "is missing: there is nothing to run"))?;
+    check_process(process)?;
+    check_unsupported_process(process)?;
+    for (index, mount) in spec.mounts().iter().flatten().enumerate() {
+        check_mount(index, mount)?;
+    }
+    if let Some(linux) = spec.linux() {
+        check_namespaces(spec, linux)?;
+        check_linux(linux)?;
+    }
+    Ok(())
+}
+
+fn check_process(process: &Process) -> Result<(), Complaint> {
+    let args = process.args().as_deref().unwrap_or_default();
+    let env = process.env().as_deref().unwrap_or_default();
+    if args.first().is_none_or(String::is_empty) {
+        return Err(complaint("process.args", "names no program"));
+    }
+    if args.iter().any(|text| text.contains('\0')) {
+        return Err(complaint("process.args", "holds a NUL character"));
+    }
+    for (index, entry) in env.iter().enumerate() {
+        if entry.contains('\0') || entry.find('=').is_none_or(|at| at == 0) {
+            let field = format!("process.env[{index}]");
+            return Err(complaint(&field, "is not of the form NAME=VALUE"));
+        }
+    }
+    if !process.cwd().is_absolute() {
+        return Err(complaint("process.cwd", "is not an absolute path"));
+    }
+    Ok(())
+}
+
+fn check_unsupported_process(process: &Process) -> Result<(), Complaint> {
+    unsupported(&[
+        ("process.ioPriority", process.io_priority().is_some()),
+        ("process.scheduler", process.scheduler().is_some()),
+        (
+            "process.selinuxLabel",
+            process
+                .selinux_label()
+                .as_deref()
+                .is_some_and(|label| !label.is_empty()),
+        ),
+    ])
+}
+
+fn check_mount(index: usize, mount: &Mount) -> Result<(), Complaint> {
+    let field = format!("mounts[{index}]");
+    let destination = mount.destination();
+    if destination
+        .components()
+        .all(|part| part == Component::RootDir)
+    {
+        return Err(complaint(
+            &format!("{field}.destination"),
+            "covers the container's root; set root.path instead",
+        ));
+    }
+    let idmapped = |option: &String| option == "idmap" || option == "ridmap";
+    if mount.options().iter().flatten().any(idmapped) {
+        return Err(complaint(
+            &format!("{field}.options"),
+            "id-mapped mounts are not supported",
+        ));
+    }
+    unsupported(&[
+        (
+            &format!("{field}.uidMappings"),
+            mount.uid_mappings().is_some(),
+        ),
+        (
+            &format!("{field}.gidMappings"),
+            mount.gid_mappings().is_some(),
+        ),
+    ])
+}
+
+fn check_namespaces(spec: &Spec, linux: &Linux) -> Result<(), Complaint> {
+    let namespaces = linux.namespaces().as_deref().unwrap_or_default();
+    let mut seen = HashSet::new();
+    for namespace in namespaces {
+        let kind = namespace.typ();
+        if !seen.insert(kind) {
+            return Err(complaint(
+                "linux.namespaces",
+                &format!("'{kind}' is named twice"),
+            ));
+        }
+        if namespace
+            .path()
+            .as_ref()
+            .is_some_and(|path| !path.is_absolute())
+        {
+            return Err(complaint(
+                "linux.namespaces",
+                &format!("the path of '{kind}' is relative"),
+            ));
+        }
+        if kind == LinuxNamespaceType::User && namespace.path().is_some() {
+            return Err(complaint(
+                "linux.namespaces",
+                "joining an existing user namespace is not supported",
+            ));
+        }
+    }
+    let has = |kind| seen.contains(&kind);
+    let named = |name: &Option<String>| name.as_deref().is_some_and(|name| !name.is_empty());
+    if !has(LinuxNamespaceType::Uts) {
+        for (field, name) in [
+            ("hostname", spec.hostname()),
+            ("domainname", spec.domainname()),
+        ] {
+            if named(name) {
+                return Err(complaint(field, "needs a UTS namespace of its own"));
+            }
+        }
+    }
+    let mounts = spec.mounts().as_deref().unwrap_or_default();
+    if !has(LinuxNamespaceType::Mount) && !mounts.is_empty() {
+        return Err(complaint(
+            "mounts",
+            "without a mount namespace they would be made on the host",
+        ));
+    }
+    let mapped = linux.uid_mappings().is_some() && linux.gid_mappings().is_some();
+    if has(LinuxNamespaceType::User) && !mapped {
+        return Err(complaint(
+            "linux.uidMappings",
+            "a new user namespace needs uidMappings and gidMappings",
+        ));
+    }
+    Ok(())
+}
+
+fn check_linux(linux: &Linux) -> Result<(), Complaint> {
+    check_sysctls(linux)?;
+    check_paths("linux.maskedPaths", linux.masked_paths().as_deref())?;
+    check_paths("linux.readonlyPaths", linux.readonly_paths().as_deref())?;
+    let propagations = [
+        "",
+        "shared",
+        "rshared",
+        "slave",
+        "rslave",
+        "private",
+        "rprivate",
+        "unbindable",
+        "runbindable",
+    ];
+    let propagation = linux.rootfs_propagation().as_deref().unwrap_or_default();
+    if !propagations.contains(&propagation) {
+        return Err(complaint(
+            "linux.rootfsPropagation",
+            &format!("'{propagation}' is unknown"),
+        ));
+    }
+    for (index, device) in linux.devices().iter().flatten().enumerate() {
+        let path = device.path();
+        if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+            let field = format!("linux.devices[{index}].path");
+            return Err(complaint(&field, "is not an absolute path without '..'"));
+        }
+    }
+    let seccomp = linux.seccomp().as_ref();
+    let notifies = seccomp
+        .and_then(|seccomp| seccomp.syscalls().as_ref())
+        .into_iter()
+        .flatten()
+        .any(|call| call.action() == LinuxSeccompAction::ScmpActNotify);
+    let flags = linux.personality().as_ref().is_some_and(|personality| {
+        personality
+            .flags()
+            .as_ref()
+            .is_some_and(|list| !list.is_empty())
+    });
+    unsupported(&[
+        (
+            "linux.seccomp.listenerPath",
+            notifies || seccomp.is_some_and(|seccomp| seccomp.listener_path().is_some()),
+        ),
+        ("linux.intelRdt", linux.intel_rdt().is_some()),
+        ("linux.memoryPolicy", linux.memory_policy().is_some()),
+        (
+            "linux.netDevices",
+            linux
+                .net_devices()
+                .as_ref()
+                .is_some_and(|list| !list.is_empty()),
+        ),
+        ("linux.personality.flags", flags),
+        (
+            "linux.mountLabel",
+            linux
+                .mount_label()
+                .as_deref()
+                .is_some_and(|label| !label.is_empty())
+                && Path::new("/sys/fs/selinux/enforce").exists(),
+        ),
+    ])
+}
+
+/// A name may use dots or slashes between its parts, and nothing that climbs.
+fn check_sysctls(linux: &Linux) -> Result<(), Complaint> {
+    for name in linux.sysctl().iter().flatten().map(|(name, _)| name) {
+        let climbs = name.split('/').any(|part| part == ".." || part.is_empty());
+        if name.is_empty() || climbs || name.contains('\0') || name.contains("..") {
+            return Err(complaint(
+                "linux.sysctl",
+                &format!("'{name}' is not a name"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_paths(field: &str, paths: Option<&[String]>) -> Result<(), Complaint> {
+    match paths
+        .unwrap_or_default()
+        .iter()
+        .find(|path| !path.starts_with('/'))
+    {
+        Some(path) => Err(complaint(
+            field,
+            &format!("'{path}' is not an absolute path"),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn unsupported(fields: &[(&str, bool)]) -> Result<(), Complaint> {
+    match fields.iter().find(|(_, asked)| *asked) {
+        Some((field, _)) => Err(complaint(field, "is not supported")),
+        None => Ok(()),
+    }
+}
+
+fn complaint(field: &str, reason: &str) -> Complaint {
+    (field.to_owned(), reason.to_owned())
+}

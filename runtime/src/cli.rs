@@ -1,0 +1,252 @@
+//! Every verb and flag, said once. The spelling is runc's, so that its callers find theirs.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Starts containers from OCI bundles.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sysc-runtime",
+    version = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.2.1"),
+    disable_version_flag = true,
+    subcommand_required = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub global: Global,
+    #[command(subcommand)]
+    #[allow(missing_docs)]
+    pub verb: Verb,
+    /// Print the version
+    #[arg(short = 'v', long, action = ArgAction::Version)]
+    version: Option<bool>,
+}
+
+/// Flags before the verb.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Directory for the state of containers
+    #[arg(long, default_value = "/run/sysc-runtime", value_name = "DIR")]
+    pub root: PathBuf,
+    /// File that messages are appended to
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Form of the messages in --log
+    #[arg(long, default_value = "text", value_name = "FORM")]
+    pub log_format: LogFormat,
+    /// Say more in --log
+    #[arg(long)]
+    pub debug: bool,
+    /// Accepted for callers of runc; cgroups are made directly
+    #[arg(long)]
+    pub systemd_cgroup: bool,
+    /// Accepted for callers of runc
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide = true)]
+    pub rootless: String,
+}
+
+/// Forms of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One line of words.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Create a container and start it
+    Run(RunArgs),
+    /// Create a container, whose program waits for `start`
+    Create(CreateArgs),
+    /// Start the program of a created container
+    Start(IdArgs),
+    /// Print what a container does, as JSON
+    State(IdArgs),
+    /// Send a signal to a container
+    Kill(KillArgs),
+    /// Remove what is left of a container that has stopped
+    Delete(DeleteArgs),
+    /// List containers
+    List(ListArgs),
+    /// Write a config.json to begin with
+    Spec(SpecArgs),
+    /// Print what this runtime can do, as JSON
+    Features,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub create: CreateArgs,
+    /// Leave once the program has begun
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Keep the record once the program has ended
+    #[arg(long)]
+    pub keep: bool,
+    /// Accepted for callers of runc
+    #[arg(long, hide = true)]
+    pub no_subreaper: bool,
+}
+
+/// Arguments of `create`, and of `run`.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// Name of the container
+    pub id: String,
+    /// Directory with config.json
+    #[arg(short, long, default_value = ".", value_name = "DIR")]
+    pub bundle: PathBuf,
+    /// Socket that the terminal's master is sent to
+    #[arg(long, value_name = "SOCKET")]
+    pub console_socket: Option<PathBuf>,
+    /// File that the number of the first process is written to
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+    /// Enter the root without pivot_root, for hosts whose root is a ramfs
+    #[arg(long)]
+    pub no_pivot: bool,
+    /// Keep the session keyring
+    #[arg(long)]
+    pub no_new_keyring: bool,
+    /// Descriptors from 3 upwards that the program gets
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub preserve_fds: u32,
+}
+
+/// A container's name alone.
+#[derive(Debug, Args)]
+pub struct IdArgs {
+    /// Name of the container
+    pub id: String,
+}
+
+/// Arguments of `kill`.
+#[derive(Debug, Args)]
+pub struct KillArgs {
+    /// Name of the container
+    pub id: String,
+    /// Signal: a name with or without SIG, or a number
+    #[arg(default_value = "SIGTERM", allow_hyphen_values = true)]
+    pub signal: String,
+    /// Send it to every process of the container
+    #[arg(short, long)]
+    pub all: bool,
+}
+
+/// Arguments of `delete`.
+#[derive(Debug, Args)]
+pub struct DeleteArgs {
+    /// Name of the container
+    pub id: String,
+    /// Kill it first if it runs; one that does not exist is fine
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Form of the list
+    #[arg(short, long, default_value = "table")]
+    pub format: ListFormat,
+    /// Names only
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Forms of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// Columns.
+    Table,
+    /// A JSON array.
+    Json,
+}
+
+/// Arguments of `spec`.
+#[derive(Debug, Args)]
+pub struct SpecArgs {
+    /// Directory to write config.json into
+    #[arg(short, long, default_value = ".", value_name = "DIR")]
+    pub bundle: PathBuf,
+    /// For a user without privileges
+    #[arg(long)]
+    pub rootless: bool,
+}
+
+impl Verb {
+    /// Whether processes of a container could reach this one.
+    pub fn enters_a_container(&self) -> bool {
+        matches!(self, Verb::Run(_) | Verb::Create(_))
+    }
+
+    /// `--preserve-fds`, for verbs that start a program.
+    pub fn preserved_descriptors(&self) -> Option<u32> {
+        match self {
+            Verb::Run(args) => Some(args.create.preserve_fds),
+            Verb::Create(args) => Some(args.preserve_fds),
+            _ => None,
+        }
+    }
+}
+
+/// Words to meaning.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Result<Cli, clap::Error> {
+        parse(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn lines_that_units_and_engines_write() {
+        let table = [
+            "sysc-runtime run -d --pid-file /run/container-etcd.pid etcd",
+            "sysc-runtime --root /x --log /l --log-format json --systemd-cgroup create --bundle /b \
+             --pid-file /p --console-socket /s --no-pivot --no-new-keyring --preserve-fds 2 c",
+            "sysc-runtime --debug start c",
+            "sysc-runtime state c",
+            "sysc-runtime kill c",
+            "sysc-runtime kill --all c 9",
+            "sysc-runtime delete --force c",
+            "sysc-runtime list --format json -q",
+            "sysc-runtime spec -b /b --rootless",
+            "sysc-runtime features",
+        ];
+        for line in table {
+            let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+            words(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn wrong_lines_are_refused() {
+        for line in [
+            "sysc-runtime",
+            "sysc-runtime run",
+            "sysc-runtime fly c",
+            "sysc-runtime run a b",
+        ] {
+            assert!(words(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What the container may not see or not change.
+//!
+//! Replaces libcontainer's, which covers files with the *image's* /dev/null (a link there would be
+//! followed), mounts one tmpfs per directory, and passes over a path that it cannot look at.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use libcontainer::syscall::Syscall;
+use libcontainer::syscall::linux::{self as flags, LinuxSyscall};
+use nix::sys::stat::{FileStat, SFlag, fstat, major, minor};
+
+use super::mounts::{attach, change, clone_tree, new_tree};
+use super::{Error, failed};
+use crate::plan::Masks;
+
+/// What covers a hidden file.
+pub struct Covers {
+    /// A detached mount of the host's /dev/null. It is only ever copied.
+    null: OwnedFd,
+}
+
+impl Covers {
+    /// Takes the host's /dev/null while `/` is still the host's.
+    pub fn from_host() -> Result<Covers, Error> {
+        let path = Path::new("/dev/null");
+        let null = clone_tree(path, false).map_err(|why| failed("take '/dev/null'", why))?;
+        // A device can be written on a read-only mount, but its mode and owner, which are the
+        // host's, cannot be changed.
+        let fixed = flags::MOUNT_ATTR_RDONLY | flags::MOUNT_ATTR_NOSUID | flags::MOUNT_ATTR_NOEXEC;
+        change(null.as_fd(), fixed, 0, false).map_err(|why| failed("take '/dev/null'", why))?;
+        let found = fstat(null.as_raw_fd()).map_err(|errno| failed("take '/dev/null'", errno))?;
+        if !is_null(&found) {
+            return Err(failed("take '/dev/null'", "it is not the null device"));
+        }
+        Ok(Covers { null })
+    }
+}
+
+/// Whether this is the character device 1:3.
+pub fn is_null(found: &FileStat) -> bool {
+    SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR
+        && (major(found.st_rdev), minor(found.st_rdev)) == (1, 3)
+}
+
+/// Hides and protects. A path that does not exist needs neither.
+pub fn make_all(masks: &Masks, covers: &Covers) -> Result<(), Error> {
+    for path in &masks.readonly {
+        protect(path).map_err(|why| failed(format!("make '{}' read-only", path.display()), why))?;
+    }
+    let mut empty = None;
+    let mut null = None;
+    for path in &masks.hidden {
+        let Some(target) = look_up(path).map_err(|why| hide_failed(path, why))? else {
+            continue;
+        };
+        let is_dir = fstat(target.as_raw_fd()).is_ok_and(|found| {
+            SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR
+        });
+        let hidden = match is_dir {
+            true => cover(&target, &mut empty, make_empty),
+            false => cover(&target, &mut null, || Ok(null_of(covers))),
+        };
+        hidden.map_err(|why| hide_failed(path, why))?;
+    }
+    Ok(())
+}
+
+/// Covers `target` with a copy of one mount, made when it is first needed. A detached mount cannot
+/// be copied on kernels before 6.15, so the first use attaches the original.
+fn cover<'a, T: AsFd + 'a>(
+    target: &OwnedFd,
+    shared: &mut Option<T>,
+    make: impl FnOnce() -> Result<T, String>,
+) -> Result<(), String> {
+    match shared {
+        Some(mount) => attach(copy_of(mount)?, target),
+        None => {
+            let mount = make()?;
+            attach(&mount, target)?;
+            *shared = Some(mount);
+            Ok(())
+        }
+    }
+}
+
+fn null_of(covers: &Covers) -> std::os::fd::BorrowedFd<'_> {
+    covers.null.as_fd()
+}
+
+/// One empty directory serves all.
+fn make_empty() -> Result<OwnedFd, String> {
+    let tree = new_tree(
+        "tmpfs",
+        "tmpfs",
+        &["mode=755".to_owned(), "size=0k".to_owned()],
+    )?;
+    let all = flags::MOUNT_ATTR_RDONLY
+        | flags::MOUNT_ATTR_NOSUID
+        | flags::MOUNT_ATTR_NODEV
+        | flags::MOUNT_ATTR_NOEXEC;
+    change(tree.as_fd(), all, 0, false)?;
+    Ok(tree)
+}
+
+/// The mount there is kept and made read-only; what is mounted below stays as it is, as with runc.
+fn protect(path: &Path) -> Result<(), String> {
+    let Some(target) = look_up(path)? else {
+        return Ok(());
+    };
+    let how = libc::OPEN_TREE_CLONE
+        | libc::OPEN_TREE_CLOEXEC
+        | (libc::AT_RECURSIVE | libc::AT_EMPTY_PATH) as u32;
+    let tree = LinuxSyscall
+        .open_tree(target.as_raw_fd(), Some(""), how)
+        .map_err(|error| error.to_string())?;
+    change(tree.as_fd(), flags::MOUNT_ATTR_RDONLY, 0, false)?;
+    attach(&tree, &target)
+}
+
+fn copy_of(mount: &impl AsFd) -> Result<OwnedFd, String> {
+    let how = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32;
+    LinuxSyscall
+        .open_tree(mount.as_fd().as_raw_fd(), Some(""), how)
+        .map_err(|error| error.to_string())
+}
+
+/// `None` when there is no such path. The root is the container's, so links stay inside.
+fn look_up(path: &Path) -> Result<Option<OwnedFd>, String> {
+    match File::options()
+        .read(true)
+        .custom_flags(libc::O_PATH)
+        .open(path)
+    {
+        Ok(found) => Ok(Some(found.into())),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => {
+            Ok(None)
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn hide_failed(path: &Path, why: String) -> Error {
+    failed(format!("hide '{}'", path.display()), why)
+}

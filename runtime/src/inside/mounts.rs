@@ -1,0 +1,279 @@
+//! Mounts, each attached by descriptor to a place that was looked up beneath the new root.
+//!
+//! Replaces libcontainer's `rootfs::Mount`, which ignores propagation options (`rslave` volumes),
+//! leaves version 1 cgroups writable, knows no `tmpcopyup`, and follows the image's links when it
+//! fills /dev. Its system call wrappers are used.
+
+use std::fs::Permissions;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use libcontainer::syscall::Syscall;
+use libcontainer::syscall::linux::{self as flags, LinuxSyscall, MountAttr};
+use nix::errno::Errno;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs, statfs};
+use pathrs::flags::{OpenFlags, ResolverFlags};
+
+use super::root::NewRoot;
+use super::{Error, cgroups, failed};
+use crate::plan::{Attributes, MountStep, What};
+
+/// What may be covered below a container's /proc: files that show a container its own share of the
+/// host, and nothing that the runtime itself relies on.
+const COVERABLE: [&str; 10] = [
+    "cpuinfo",
+    "diskstats",
+    "loadavg",
+    "meminfo",
+    "slabinfo",
+    "stat",
+    "swaps",
+    "uptime",
+    "sys/kernel/ns_last_pid",
+    "sys/crypto/fips_enabled",
+];
+
+/// Makes all mounts, in order.
+pub fn make_all(root: &NewRoot, steps: &[MountStep]) -> Result<(), Error> {
+    for step in steps {
+        make(root, step).map_err(|why| {
+            let what = match &step.what {
+                What::Bind { source, .. } => format!("'{}'", source.display()),
+                What::New { kind, .. } => kind.clone(),
+                What::Cgroup => "cgroup".to_owned(),
+            };
+            failed(format!("mount {what} on '{}'", step.target.display()), why)
+        })?;
+    }
+    Ok(())
+}
+
+fn make(root: &NewRoot, step: &MountStep) -> Result<(), String> {
+    match &step.what {
+        What::Bind { source, recursive } => {
+            let is_dir = source
+                .metadata()
+                .map_err(|error| error.to_string())?
+                .is_dir();
+            let target = if is_dir {
+                directory(root, step)?
+            } else {
+                file(root, &step.target)?
+            };
+            guard_proc(root, step, &target)?;
+            let tree = clone_tree(source, *recursive)?;
+            place(&tree, step, &target)
+        }
+        What::New {
+            kind,
+            source,
+            data,
+            copy_up,
+        } => {
+            let target = directory(root, step)?;
+            guard_proc(root, step, &target)?;
+            let tree = new_tree(kind, source, data)?;
+            if *copy_up {
+                super::copy_up::copy(&target, &tree)?;
+            }
+            place(&tree, step, &target)
+        }
+        What::Cgroup => cgroups::make(root, step),
+    }
+}
+
+/// Sets the step's properties on a detached tree and attaches it.
+pub(super) fn place(tree: &OwnedFd, step: &MountStep, target: &OwnedFd) -> Result<(), String> {
+    let Attributes {
+        set,
+        clear,
+        set_all,
+        clear_all,
+    } = step.attributes;
+    change(tree.as_fd(), set, clear, false)?;
+    change(tree.as_fd(), set_all, clear_all, true)?;
+    attach(tree, target)?;
+    // After attaching, for a detached tree takes no propagation from its new parent.
+    for flag in &step.propagation {
+        propagate(tree.as_fd(), *flag)?;
+    }
+    Ok(())
+}
+
+/// Attaches a detached tree over `target`.
+pub(super) fn attach(tree: impl AsFd, target: impl AsFd) -> Result<(), String> {
+    let how = flags::MOVE_MOUNT_F_EMPTY_PATH | flags::MOVE_MOUNT_T_EMPTY_PATH;
+    LinuxSyscall
+        .move_mount(tree.as_fd(), None, target.as_fd(), None, how)
+        .map_err(|error| error.to_string())
+}
+
+/// Sets and clears properties of a mount, or of it and all below it.
+pub(super) fn change(mount: BorrowedFd, set: u64, clear: u64, all: bool) -> Result<(), String> {
+    if set == 0 && clear == 0 {
+        return Ok(());
+    }
+    attributes(
+        mount,
+        MountAttr {
+            attr_set: set,
+            attr_clr: clear,
+            propagation: 0,
+            userns_fd: 0,
+        },
+        all,
+    )
+}
+
+fn propagate(mount: BorrowedFd, flag: u64) -> Result<(), String> {
+    let all = flag & libc::MS_REC != 0;
+    let propagation = flag & !libc::MS_REC;
+    attributes(
+        mount,
+        MountAttr {
+            attr_set: 0,
+            attr_clr: 0,
+            propagation,
+            userns_fd: 0,
+        },
+        all,
+    )
+}
+
+fn attributes(mount: BorrowedFd, attributes: MountAttr, all: bool) -> Result<(), String> {
+    let how = flags::AT_EMPTY_PATH | if all { flags::AT_RECURSIVE } else { 0 };
+    let size = std::mem::size_of::<MountAttr>();
+    LinuxSyscall
+        .mount_setattr(mount, Path::new(""), how, &attributes, size)
+        .map_err(|error| error.to_string())
+}
+
+/// A detached copy of what is mounted at `source` on the host.
+pub(super) fn clone_tree(source: &Path, recursive: bool) -> Result<OwnedFd, String> {
+    let how = libc::OPEN_TREE_CLONE
+        | libc::OPEN_TREE_CLOEXEC
+        | if recursive {
+            libc::AT_RECURSIVE as u32
+        } else {
+            0
+        };
+    let source = source.to_str().ok_or("the path is not UTF-8")?;
+    LinuxSyscall
+        .open_tree(libc::AT_FDCWD, Some(source), how)
+        .map_err(|error| error.to_string())
+}
+
+/// A new file system, detached.
+pub(super) fn new_tree(kind: &str, source: &str, data: &[String]) -> Result<OwnedFd, String> {
+    let text = |error: libcontainer::syscall::SyscallError| error.to_string();
+    let context = LinuxSyscall
+        .fsopen(Some(kind), libc::FSOPEN_CLOEXEC)
+        .map_err(|error| format!("file system type '{kind}': {error}"))?;
+    let set = |key: &str, value: Option<&str>| {
+        let command = if value.is_some() {
+            flags::FSCONFIG_SET_STRING
+        } else {
+            flags::FSCONFIG_SET_FLAG
+        };
+        LinuxSyscall
+            .fsconfig(context.as_fd(), command as u32, Some(key), value, 0)
+            .map_err(|error| format!("option '{key}': {error}"))
+    };
+    set("source", Some(source))?;
+    for option in data {
+        match option.split_once('=') {
+            Some((key, value)) => set(key, Some(value))?,
+            None => set(option, None)?,
+        }
+    }
+    LinuxSyscall
+        .fsconfig(
+            context.as_fd(),
+            flags::FSCONFIG_CMD_CREATE as u32,
+            None,
+            None,
+            0,
+        )
+        .map_err(text)?;
+    LinuxSyscall
+        .fsmount(context.as_fd(), libc::FSMOUNT_CLOEXEC, None)
+        .map_err(text)
+}
+
+/// The directory to mount on, made when it is missing. proc and sysfs are written to by the
+/// runtime, so they must be where they seem to be: no link may lead there.
+fn directory(root: &NewRoot, step: &MountStep) -> Result<OwnedFd, String> {
+    let strict = matches!(&step.what, What::New { kind, .. } if kind == "proc" || kind == "sysfs");
+    let beneath = root.beneath.as_ref();
+    let beneath = if strict {
+        beneath.with_resolver_flags(ResolverFlags::NO_SYMLINKS)
+    } else {
+        beneath
+    };
+    beneath
+        .mkdir_all(&step.target, &Permissions::from_mode(0o755))
+        .map(OwnedFd::from)
+        .map_err(|error| match strict {
+            true => format!("it is not an ordinary directory of the root file system ({error})"),
+            false => error.to_string(),
+        })
+}
+
+/// The file to mount on, made when it is missing.
+pub(super) fn file(root: &NewRoot, target: &Path) -> Result<OwnedFd, String> {
+    if let Ok(found) = root.beneath.resolve(target) {
+        return Ok(found.into());
+    }
+    if let Some(parent) = target.parent() {
+        root.beneath
+            .mkdir_all(parent, &Permissions::from_mode(0o755))
+            .map_err(|error| error.to_string())?;
+    }
+    root.beneath
+        .create_file(
+            target,
+            OpenFlags::O_CREAT | OpenFlags::O_EXCL | OpenFlags::O_CLOEXEC,
+            &Permissions::from_mode(0o644),
+        )
+        .map_err(|error| error.to_string())?;
+    root.beneath
+        .resolve(target)
+        .map(OwnedFd::from)
+        .map_err(|error| error.to_string())
+}
+
+/// Nothing may cover /proc but a proc file system, and nothing below it but some harmless files,
+/// whatever links led to the place.
+fn guard_proc(root: &NewRoot, step: &MountStep, target: &OwnedFd) -> Result<(), String> {
+    let refused = || Err("it would cover a part of '/proc'".to_owned());
+    let place = place_of(target).map_err(|errno| errno.to_string())?;
+    let Ok(below) = place.strip_prefix(root.path.join("proc")) else {
+        let magic = fstatfs(target)
+            .map_err(|errno| errno.to_string())?
+            .filesystem_type();
+        // A proc file system elsewhere in the container is nobody's business but its own.
+        return if magic == PROC_SUPER_MAGIC && step.target.starts_with("/proc") {
+            refused()
+        } else {
+            Ok(())
+        };
+    };
+    if !below.as_os_str().is_empty() {
+        let known = COVERABLE.iter().any(|name| below == Path::new(name));
+        return if known { Ok(()) } else { refused() };
+    }
+    match &step.what {
+        What::New { kind, .. } if kind == "proc" => Ok(()),
+        What::Bind { source, .. } => match statfs(source) {
+            Ok(found) if found.filesystem_type() == PROC_SUPER_MAGIC => Ok(()),
+            _ => refused(),
+        },
+        _ => refused(),
+    }
+}
+
+fn place_of(target: &OwnedFd) -> Result<PathBuf, Errno> {
+    let link = format!("/proc/self/fd/{}", target.as_raw_fd());
+    nix::fcntl::readlink(link.as_str()).map(PathBuf::from)
+}

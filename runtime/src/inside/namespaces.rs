@@ -1,0 +1,57 @@
+//! Namespaces from within: joined ones, the cgroup's, and what a new one needs first.
+
+use std::fs::File;
+
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::unistd::{Gid, Uid, setgroups, sethostname, setresgid, setresuid, setsid};
+
+use super::{Error, failed};
+use crate::plan::{Join, Plan};
+use crate::sys;
+
+/// Enters or makes all that the clone could not. Returns where each cgroup hierarchy has us, which
+/// nobody in a cgroup namespace can tell any more.
+pub fn enter(plan: &Plan) -> Result<String, Error> {
+    let namespaces = &plan.namespaces;
+    setsid().map_err(|errno| failed("start a session", errno))?;
+    if namespaces.mapping.is_some() {
+        become_root()?;
+    }
+    // All are opened first: the paths mean the host's files only until a mount namespace is joined.
+    let opened: Vec<(File, &Join)> = namespaces.join.iter().map(open).collect::<Result<_, _>>()?;
+    for (file, join) in opened {
+        setns(file, join.kind)
+            .map_err(|errno| failed(format!("join '{}'", join.path.display()), errno))?;
+    }
+    let cgroups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    if namespaces.new_cgroup {
+        unshare(CloneFlags::CLONE_NEWCGROUP)
+            .map_err(|errno| failed("make a cgroup namespace", errno))?;
+    }
+    if namespaces.has_new_network() {
+        sys::network::loopback_up().map_err(|errno| failed("set 'lo' up", errno))?;
+    }
+    if let Some(name) = &plan.names.host {
+        sethostname(name).map_err(|errno| failed(format!("set hostname '{name}'"), errno))?;
+    }
+    if let Some(name) = &plan.names.domain {
+        sys::process::set_domain_name(name)
+            .map_err(|errno| failed(format!("set domainname '{name}'"), errno))?;
+    }
+    Ok(cgroups)
+}
+
+fn open(join: &Join) -> Result<(File, &Join), Error> {
+    File::open(&join.path)
+        .map(|file| (file, join))
+        .map_err(|error| failed(format!("open namespace '{}'", join.path.display()), error))
+}
+
+/// In a new user namespace we are nobody until we say that we are its root.
+fn become_root() -> Result<(), Error> {
+    let (user, group) = (Uid::from_raw(0), Gid::from_raw(0));
+    // Forbidden where the map was written without privileges; then there are no groups to drop.
+    let _ = setgroups(&[]);
+    setresgid(group, group, group).map_err(|errno| failed("become group 0", errno))?;
+    setresuid(user, user, user).map_err(|errno| failed("become user 0", errno))
+}

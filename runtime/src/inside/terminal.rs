@@ -1,0 +1,62 @@
+//! Standard streams: a terminal of the container's own, or what we were given.
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use libcontainer::syscall::linux::LinuxSyscall;
+use libcontainer::tty;
+use nix::pty::Winsize;
+use nix::sys::stat::fstat;
+use nix::unistd::{dup2, fchown};
+
+use super::mask::is_null;
+use super::{Error, failed};
+use crate::plan::Plan;
+use crate::sys::terminal;
+
+/// Gives the payload its streams; the master of a new terminal is sent over `console`.
+pub fn set_up(plan: &Plan, console: Option<&OwnedFd>) -> Result<(), Error> {
+    match console {
+        Some(console) => open_terminal(plan, console),
+        None => reopen_null(),
+    }
+}
+
+fn open_terminal(plan: &Plan, console: &OwnedFd) -> Result<(), Error> {
+    // setup_console closes what it is given.
+    let socket = nix::unistd::dup(console.as_raw_fd())
+        .map_err(|errno| failed("set the terminal up", errno))?;
+    tty::setup_console(&LinuxSyscall, socket, true)
+        .map_err(|error| failed("set the terminal up", error))?;
+    let user = nix::unistd::Uid::from_raw(plan.identity.user);
+    // A terminal belongs to who works at it; in a user namespace it may not be ours to give.
+    let _ = fchown(0, Some(user), None);
+    if let Some((rows, columns)) = plan.program.terminal_size {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        terminal::set_size(std::io::stdin(), &size)
+            .map_err(|errno| failed("set the size of the terminal", errno))?;
+    }
+    Ok(())
+}
+
+/// A stream that is the host's /dev/null becomes the container's, so that it shows no file of the
+/// host's. An image whose /dev/null is something else keeps the host's.
+fn reopen_null() -> Result<(), Error> {
+    for stream in 0..3 {
+        if !fstat(stream).is_ok_and(|found| is_null(&found)) {
+            continue;
+        }
+        let Ok(null) = File::options().read(true).write(true).open("/dev/null") else {
+            continue;
+        };
+        if fstat(null.as_raw_fd()).is_ok_and(|found| is_null(&found)) {
+            dup2(null.as_raw_fd(), stream).map_err(|errno| failed("reopen '/dev/null'", errno))?;
+        }
+    }
+    Ok(())
+}

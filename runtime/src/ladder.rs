@@ -1,0 +1,161 @@
+//! What both sides of the clone say to each other, and when.
+//!
+//! ```text
+//!  launch (the host's side)                       inside (the container's side)
+//!  ───────────────────────                        ─────────────────────────────
+//!  clone ───────────────────────────────────────▶ waits
+//!  id maps, limits, cgroup
+//!  GO ──────────────────────────────────────────▶ namespaces, mounts, devices
+//!                      (with host hooks) ◀──────── HOOKS
+//!  prestart and createRuntime hooks
+//!  GO ──────────────────────────────────────────▶ createContainer hooks, new root, masks,
+//!                                                 identity, the program is looked up
+//!                                        ◀──────── READY
+//!  record written, pid file
+//!  run:    GO ──────────────────────────────────▶ startContainer hooks, seccomp, exec
+//!  create: leaves; the child waits at its FIFO
+//!                                        ◀──────── nothing more: the socket closed by exec
+//! ```
+//!
+//! At any rung the child may say FAILED with a sentence and end. A side that goes away closes its
+//! end, so nobody waits for the dead: the child ends, the parent reports.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+
+/// A message longer than this is cut.
+const LONGEST: usize = 16 * 1024;
+
+/// What the child says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// Mounts are done: now the hooks that run on the host.
+    Hooks,
+    /// All is set up; only the order to start is missing.
+    Ready,
+    /// What failed, as one sentence. The child ends.
+    Failed(String),
+    /// The socket closed: the child has executed its program, or has died.
+    Closed,
+}
+
+/// The parent's end.
+#[derive(Debug)]
+pub struct HostEnd(OwnedFd);
+
+/// The child's end.
+#[derive(Debug)]
+pub struct ChildEnd(OwnedFd);
+
+/// Makes both ends; both close on exec.
+pub fn ladder() -> nix::Result<(HostEnd, ChildEnd)> {
+    let (host, child) = socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )?;
+    Ok((HostEnd(host), ChildEnd(child)))
+}
+
+impl HostEnd {
+    /// Lets the child go on. A child that is gone already is found by the next `listen`.
+    pub fn go(&self) -> nix::Result<()> {
+        match say(&self.0, b"G") {
+            Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Waits for what the child says next.
+    pub fn listen(&self) -> nix::Result<Said> {
+        let message = match hear(&self.0) {
+            Err(Errno::ECONNRESET) => return Ok(Said::Closed),
+            other => other?,
+        };
+        Ok(match message.split_first() {
+            None => Said::Closed,
+            Some((b'H', _)) => Said::Hooks,
+            Some((b'R', _)) => Said::Ready,
+            Some((_, text)) => Said::Failed(String::from_utf8_lossy(text).into_owned()),
+        })
+    }
+}
+
+impl ChildEnd {
+    /// Waits for the parent; `false` when it is gone.
+    pub fn await_go(&self) -> nix::Result<bool> {
+        match hear(&self.0) {
+            Err(Errno::ECONNRESET) => Ok(false),
+            other => Ok(!other?.is_empty()),
+        }
+    }
+
+    /// Asks for the hooks that run on the host.
+    pub fn ask_hooks(&self) -> nix::Result<()> {
+        say(&self.0, b"H")
+    }
+
+    /// Says that only the order to start is missing.
+    pub fn ready(&self) -> nix::Result<()> {
+        say(&self.0, b"R")
+    }
+
+    /// Says what failed.
+    pub fn failed(&self, sentence: &str) -> nix::Result<()> {
+        let mut message = vec![b'F'];
+        message.extend(sentence.bytes().take(LONGEST - 1));
+        say(&self.0, &message)
+    }
+}
+
+fn say(socket: &OwnedFd, message: &[u8]) -> nix::Result<()> {
+    send(socket.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).map(drop)
+}
+
+fn hear(socket: &OwnedFd) -> nix::Result<Vec<u8>> {
+    let mut buffer = vec![0; LONGEST];
+    loop {
+        match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno),
+            Ok(length) => {
+                buffer.truncate(length);
+                return Ok(buffer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_arrive_in_order() {
+        let (host, child) = ladder().unwrap();
+        host.go().unwrap();
+        assert!(child.await_go().unwrap());
+        child.ask_hooks().unwrap();
+        child.ready().unwrap();
+        child.failed("no such file").unwrap();
+        drop(child);
+        assert_eq!(host.listen().unwrap(), Said::Hooks);
+        assert_eq!(host.listen().unwrap(), Said::Ready);
+        assert_eq!(
+            host.listen().unwrap(),
+            Said::Failed("no such file".to_owned())
+        );
+        assert_eq!(host.listen().unwrap(), Said::Closed);
+        host.go().unwrap();
+    }
+
+    #[test]
+    fn a_child_sees_that_its_parent_is_gone() {
+        let (host, child) = ladder().unwrap();
+        drop(host);
+        assert!(!child.await_go().unwrap());
+    }
+}

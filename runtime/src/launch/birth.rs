@@ -1,0 +1,217 @@
+//! From a plan to a child that is ready, rung by rung of the ladder.
+
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::SigSet;
+use nix::unistd::{Pid, getuid};
+use std::fs::File;
+
+use super::{
+    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, step, write_pid_file,
+};
+use crate::bundle::Bundle;
+use crate::inside::{self, StartGate};
+use crate::ladder::{HostEnd, Said, ladder};
+use crate::plan::{Cgroup, Namespaces, Plan};
+use crate::record::{Claim, HookState, ProcessId, State};
+use crate::sys::clone::{Child, spawn};
+use crate::{cgroup, hooks, sys};
+
+/// Clones, sets up, records. On failure nothing of it is left.
+pub fn give(
+    bundle: &Bundle,
+    plan: &Plan,
+    request: &Request,
+    console: Console,
+    claim: &Claim,
+) -> Result<Waiting, Error> {
+    let seen = HookState {
+        id: request.id.as_str().to_owned(),
+        bundle: bundle.dir.clone(),
+        annotations: bundle.annotations.clone().into_iter().collect(),
+    };
+    let (host_end, child_end) = ladder().map_err(|errno| step("make the ladder", errno))?;
+    let ends = Ends {
+        ladder: child_end,
+        console: console.child_end()?,
+        gate: gate(request, claim)?,
+    };
+    if request.start == StartedBy::UsInForeground {
+        // From here on signals are the payload's; they wait until it can have them.
+        SigSet::all()
+            .thread_block()
+            .map_err(|errno| step("hold signals back", errno))?;
+    }
+    let child = clone(plan, request, &seen, ends)?;
+    let made = bring_up(plan, &child, &host_end, &seen)
+        .and_then(|()| record(bundle, plan, request, &child))
+        .and_then(|state| {
+            claim.write(&state)?;
+            if let Some(path) = &request.pid_file {
+                write_pid_file(path, child.pid)?;
+            }
+            let terminal = console.serve()?;
+            Ok((state, terminal))
+        });
+    match made {
+        Ok((state, terminal)) => Ok(Waiting {
+            child,
+            state,
+            terminal,
+            ladder: host_end,
+        }),
+        Err(error) => Err(undo(plan, child, &seen, error)),
+    }
+}
+
+/// Everything that was done for a container that will not be. The error may learn how the child
+/// ended.
+fn undo(plan: &Plan, child: Child, seen: &HookState, error: Error) -> Error {
+    let end = kill_child(&child);
+    if let Cgroup::Own { path, .. } = &plan.cgroup {
+        // What cannot be removed now is removed when the name is used again.
+        let _ = cgroup::remove(path);
+    }
+    let _ = hooks::run(
+        "poststop",
+        plan.hooks.poststop().as_deref(),
+        &seen.text("stopped", None),
+    );
+    match (error, end) {
+        (Error::Died(_), Some(end)) => Error::Died(format!("{end:?}")),
+        (error, _) => error,
+    }
+}
+
+fn gate(request: &Request, claim: &Claim) -> Result<StartGate, Error> {
+    if request.start != StartedBy::Command {
+        return Ok(StartGate::Parent);
+    }
+    let (start, outcome) = claim.make_pipes()?;
+    StartGate::open(&start, &outcome).map_err(|error| step("open the start pipes", error))
+}
+
+fn clone(plan: &Plan, request: &Request, seen: &HookState, ends: Ends) -> Result<Child, Error> {
+    let namespaces = &plan.namespaces;
+    if namespaces.any() {
+        // Before the first namespace is entered or shared: else a process in it could trace us or
+        // open our descriptors through /proc (CVE-2016-9962).
+        prctl::set_dumpable(false).map_err(|errno| step("become undumpable", errno))?;
+    }
+    let inside = inside::Child {
+        ladder: ends.ladder,
+        console: ends.console,
+        gate: ends.gate,
+        state: seen.clone(),
+        passed: request.passed.clone(),
+        session_keyring: !request.wishes.no_new_keyring,
+    };
+    with_borrowed_namespaces(namespaces, || {
+        spawn(namespaces.clone_flags, || inside::run(plan, inside))
+            .map_err(|errno| step("make the container's first process", errno))
+    })
+}
+
+/// Namespaces of PIDs and of time are felt by children only, so the parent enters them for the
+/// moment of the clone.
+fn with_borrowed_namespaces<T>(
+    namespaces: &Namespaces,
+    make: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    if namespaces.join_before.is_empty() && namespaces.new_time.is_none() {
+        return make();
+    }
+    let open = |path: &str| File::open(path).map_err(|error| step(format!("open '{path}'"), error));
+    let ours = [(open("/proc/self/ns/pid")?, CloneFlags::CLONE_NEWPID)];
+    for join in &namespaces.join_before {
+        let shown = join.path.display();
+        let file = File::open(&join.path)
+            .map_err(|error| step(format!("open namespace '{shown}'"), error))?;
+        setns(file, join.kind).map_err(|errno| step(format!("join '{shown}'"), errno))?;
+    }
+    if let Some(offsets) = &namespaces.new_time {
+        unshare(CloneFlags::from_bits_retain(libc::CLONE_NEWTIME))
+            .map_err(|errno| step("make a time namespace", errno))?;
+        std::fs::write("/proc/self/timens_offsets", offsets.concat())
+            .map_err(|error| step("set linux.timeOffsets", error))?;
+    }
+    let made = make();
+    for (file, kind) in ours {
+        setns(file, kind).map_err(|errno| step("return to our own namespaces", errno))?;
+    }
+    made
+}
+
+/// What only the host may do for the child, and then the rungs up to READY.
+fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> Result<(), Error> {
+    // The score before the maps: afterwards its file belongs to the namespace.
+    set_oom_score(plan, child.pid)?;
+    for limit in &plan.limits {
+        sys::process::set_limit(child.pid, limit.resource, limit.soft, limit.hard)
+            .map_err(|errno| step(format!("set limit '{}'", limit.name), errno))?;
+    }
+    if let Some(mapping) = &plan.namespaces.mapping {
+        idmap::write(mapping, child.pid)?;
+    }
+    if let Cgroup::Own { path, resources } = &plan.cgroup {
+        cgroup::join(path, resources, child.pid)?;
+    }
+    let go = || {
+        ladder
+            .go()
+            .map_err(|errno| step("let the child go on", errno))
+    };
+    go()?;
+    loop {
+        match ladder
+            .listen()
+            .map_err(|errno| step("listen to the child", errno))?
+        {
+            Said::Hooks => {
+                let text = seen.text("creating", Some(child.pid.as_raw()));
+                hooks::run("prestart", plan.hooks.prestart().as_deref(), &text)?;
+                hooks::run(
+                    "createRuntime",
+                    plan.hooks.create_runtime().as_deref(),
+                    &text,
+                )?;
+                go()?;
+            }
+            Said::Ready => return Ok(()),
+            Said::Failed(sentence) => return Err(Error::Inside(sentence)),
+            Said::Closed => return Err(Error::Died(String::new())),
+        }
+    }
+}
+
+fn set_oom_score(plan: &Plan, pid: Pid) -> Result<(), Error> {
+    let Some(score) = plan.oom_score else {
+        return Ok(());
+    };
+    std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
+        .map_err(|error| step(format!("set process.oomScoreAdj to {score}"), error))
+}
+
+fn record(bundle: &Bundle, plan: &Plan, request: &Request, child: &Child) -> Result<State, Error> {
+    let process = |pid| ProcessId::of(pid).map_err(|error| step("look at the child", error));
+    Ok(State {
+        id: request.id.as_str().to_owned(),
+        init: process(child.pid)?,
+        keeper: match request.start {
+            StartedBy::UsInForeground => Some(process(Pid::this())?),
+            _ => None,
+        },
+        bundle: bundle.dir.clone(),
+        rootfs: bundle.rootfs.clone(),
+        created: crate::clock::now(),
+        owner: getuid().as_raw(),
+        cgroup: match &plan.cgroup {
+            Cgroup::Own { path, .. } => Some(path.clone()),
+            Cgroup::Stay => None,
+        },
+        own_pid_namespace: plan.namespaces.has_new_pid(),
+        annotations: bundle.annotations.clone().into_iter().collect(),
+        poststart: plan.hooks.poststart().clone().unwrap_or_default(),
+        poststop: plan.hooks.poststop().clone().unwrap_or_default(),
+    })
+}

@@ -1,0 +1,182 @@
+//! Our side of the clone.
+//!
+//! In: a [`Request`]. Out: a [`Waiting`] container, set up and recorded, whose payload is held before
+//! its exec. This room sees the host and never a path inside the container. Whatever fails here is
+//! undone here: no process, cgroup or record is left.
+
+mod birth;
+mod clear;
+mod console;
+mod idmap;
+mod wait;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use nix::unistd::Pid;
+
+use crate::ladder::{HostEnd, Said};
+use crate::record::{self, Id, Registry, State};
+use crate::sys::clone::Child;
+use crate::sys::process::{End, pidfd_send_signal, wait as wait_for};
+use crate::{bundle, cgroup, facts, hooks, plan};
+
+pub use clear::{end_and_forget, kill_and_wait};
+pub use console::{Console, Terminal};
+pub use wait::supervise;
+
+/// Why no container was made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bundle is no good.
+    #[error(transparent)]
+    Bundle(#[from] bundle::Error),
+    /// The configuration cannot be honoured here.
+    #[error(transparent)]
+    Plan(#[from] plan::Error),
+    /// The record.
+    #[error(transparent)]
+    Record(#[from] record::Error),
+    /// The cgroup.
+    #[error(transparent)]
+    Cgroup(#[from] cgroup::Error),
+    /// A hook.
+    #[error(transparent)]
+    Hook(#[from] hooks::Error),
+    /// A step on the host's side.
+    #[error("cannot {what}")]
+    Step {
+        /// What was attempted.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Flags or fields that contradict each other.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// What the child said.
+    #[error("{0}")]
+    Inside(String),
+    /// The child went away without a word.
+    #[error("the container's first process ended during set-up ({0})")]
+    Died(String),
+}
+
+/// What a container is made from.
+#[derive(Debug)]
+pub struct Request {
+    /// Its name.
+    pub id: Id,
+    /// The directory with config.json.
+    pub bundle: PathBuf,
+    /// Who starts it.
+    pub start: StartedBy,
+    /// Where its number is written, if anywhere.
+    pub pid_file: Option<PathBuf>,
+    /// Where its terminal goes.
+    pub console_socket: Option<PathBuf>,
+    /// What the command line adds.
+    pub wishes: plan::Wishes,
+    /// Descriptors for the payload.
+    pub passed: crate::inside::Passed,
+}
+
+/// Who starts the payload, and who stays with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartedBy {
+    /// This process, which then waits for it.
+    UsInForeground,
+    /// This process, which then leaves.
+    UsAndLeave,
+    /// A later `start`.
+    Command,
+}
+
+/// A container that is set up and recorded; only the order to start is missing.
+#[derive(Debug)]
+pub struct Waiting {
+    /// Its first process.
+    pub child: Child,
+    /// What was recorded.
+    pub state: State,
+    /// Its terminal, when that is ours to serve.
+    pub terminal: Option<Terminal>,
+    ladder: HostEnd,
+}
+
+/// Makes a container up to the point where the payload could be executed.
+pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
+    let bundle = bundle::read(&request.bundle)?;
+    let facts = facts::Facts::read();
+    let plan = plan::plan(&bundle, &facts, request.id.as_str(), request.wishes)?;
+    let console = Console::choose(&plan.program, &request)?;
+    let claim = registry.claim(&request.id)?;
+    clear::make_way(&claim)?;
+    let made = birth::give(&bundle, &plan, &request, console, &claim);
+    match made {
+        Ok(waiting) => {
+            claim.release()?;
+            Ok(waiting)
+        }
+        Err(error) => {
+            // The first failure is the one to tell; that the record could not be removed would show
+            // at the next start, which clears it.
+            let _ = claim.remove();
+            Err(error)
+        }
+    }
+}
+
+impl Waiting {
+    /// Lets the payload begin, and returns once it has: its exec is done.
+    pub fn start(&self) -> Result<(), Error> {
+        self.ladder
+            .go()
+            .map_err(|errno| step("release the payload", errno))?;
+        match self
+            .ladder
+            .listen()
+            .map_err(|errno| step("listen to the payload", errno))?
+        {
+            Said::Closed => {}
+            Said::Failed(sentence) => return Err(Error::Inside(sentence)),
+            said => return Err(Error::Died(format!("unexpected message {said:?}"))),
+        }
+        let text = self
+            .state
+            .for_hooks()
+            .text("running", Some(self.child.pid.as_raw()));
+        Ok(hooks::run("poststart", Some(&self.state.poststart), &text)?)
+    }
+
+    /// Ends the first process, if it has not ended already, and waits for it.
+    pub fn kill(&self) -> Option<End> {
+        kill_child(&self.child)
+    }
+}
+
+/// A child of ours is killed and reaped; the only failure is that this was done before.
+fn kill_child(child: &Child) -> Option<End> {
+    let _ = pidfd_send_signal(&child.pidfd, libc::SIGKILL);
+    wait_for(&child.pidfd).ok()
+}
+
+fn step(what: impl Into<String>, cause: impl Into<std::io::Error>) -> Error {
+    Error::Step {
+        what: what.into(),
+        source: cause.into(),
+    }
+}
+
+/// What the child may hold besides its plan: nothing of these three is a host path.
+struct Ends {
+    ladder: crate::ladder::ChildEnd,
+    console: Option<OwnedFd>,
+    gate: crate::inside::StartGate,
+}
+
+fn write_pid_file(path: &std::path::Path, pid: Pid) -> Result<(), Error> {
+    record::write_whole(path, pid.to_string().as_bytes(), 0o644)
+        .map_err(|error| step(format!("write pid file '{}'", path.display()), error))
+}

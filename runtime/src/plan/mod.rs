@@ -1,0 +1,300 @@
+//! From what a container is to be to the steps that make it.
+//!
+//! In: a [`Bundle`] and the [`Facts`] of this host. Out: a [`Plan`], plain data. This room computes;
+//! it opens no file and asks the kernel nothing, so that everything here can be tried by tables.
+
+mod cgroup;
+mod devices;
+mod identity;
+mod limits;
+mod mounts;
+mod namespaces;
+mod seccomp;
+
+use std::path::PathBuf;
+
+use oci_spec::runtime::Hooks;
+
+pub use cgroup::Cgroup;
+pub use devices::{Device, Devices, Kind, Placing};
+pub use identity::Identity;
+pub use limits::Limit;
+pub use mounts::{Attributes, MountStep, What};
+pub use namespaces::{Join, Mapping, Namespaces};
+pub use seccomp::Seccomp;
+
+use crate::bundle::{Bundle, Names};
+use crate::facts::Facts;
+
+/// Why no plan can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value of config.json that cannot be honoured here.
+    #[error("{field}: {reason}")]
+    Field {
+        /// The field's name in config.json.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Everything that is done to start one container.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// New and joined namespaces.
+    pub namespaces: Namespaces,
+    /// Set on the process before anything else.
+    pub limits: Vec<Limit>,
+    /// `process.oomScoreAdj`
+    pub oom_score: Option<i32>,
+    /// Where the process is accounted and limited.
+    pub cgroup: Cgroup,
+    /// The root file system and how it is entered.
+    pub root: Root,
+    /// In the order in which they are made.
+    pub mounts: Vec<MountStep>,
+    /// Device nodes and the links that programs expect in /dev.
+    pub devices: Devices,
+    /// Hidden and write-protected paths.
+    pub masks: Masks,
+    /// Kernel parameters, in the order of their names.
+    pub sysctls: Vec<(String, String)>,
+    /// Names of a new UTS namespace.
+    pub names: Names,
+    /// User, groups, capabilities.
+    pub identity: Identity,
+    /// The system call filter, and when it is loaded.
+    pub seccomp: Option<Seccomp>,
+    /// AppArmor profile that the exec changes to.
+    pub apparmor: Option<String>,
+    /// Execution domain other than the usual one.
+    pub personality: Option<u64>,
+    /// What is executed in the end.
+    pub program: Program,
+    /// Programs along the way.
+    pub hooks: Hooks,
+}
+
+/// The root file system.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// Where it is on the host.
+    pub path: PathBuf,
+    /// Mounted read-only once all is made.
+    pub readonly: bool,
+    /// How mounts travel between host and container.
+    pub propagation: Propagation,
+    /// How it becomes `/`.
+    pub entry: Entry,
+}
+
+/// `linux.rootfsPropagation`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    /// The host's mounts appear in the container, not the other way round. The default.
+    Slave,
+    /// Nothing travels.
+    Private,
+    /// Both ways.
+    Shared,
+    /// As `Slave`; the root cannot be bound elsewhere.
+    Unbindable,
+}
+
+/// How the root file system becomes `/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// pivot_root: the old root is gone afterwards.
+    Pivot,
+    /// Moved over `/` and entered by chroot, for hosts whose root is a ramfs (`--no-pivot`).
+    Move,
+    /// Only chroot: there is no mount namespace of the container's own.
+    Chroot,
+}
+
+/// What the container may not see or change.
+#[derive(Clone, Debug, Default)]
+pub struct Masks {
+    /// Hidden: files show /dev/null, directories are empty.
+    pub hidden: Vec<PathBuf>,
+    /// Cannot be written.
+    pub readonly: Vec<PathBuf>,
+}
+
+/// What is executed.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Name or path, then its arguments.
+    pub args: Vec<String>,
+    /// `NAME=VALUE`
+    pub env: Vec<String>,
+    /// Working directory, absolute, in the container.
+    pub cwd: PathBuf,
+    /// Whether its standard streams are a terminal of its own.
+    pub terminal: bool,
+    /// Rows and columns that the terminal starts with.
+    pub terminal_size: Option<(u16, u16)>,
+}
+
+/// What the command line adds to the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// `--no-pivot`
+    pub no_pivot: bool,
+    /// `--no-new-keyring`
+    pub no_new_keyring: bool,
+}
+
+/// Makes the plan for a container called `id`.
+pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<Plan, Error> {
+    let namespaces = namespaces::plan(&bundle.linux);
+    let mounts = mounts::plan(&bundle.mounts, &bundle.dir)?;
+    Ok(Plan {
+        limits: limits::plan(&bundle.process),
+        oom_score: bundle.process.oom_score_adj(),
+        cgroup: cgroup::plan(&bundle.linux, facts, id)?,
+        root: root(bundle, &namespaces, wishes),
+        devices: devices::plan(&bundle.linux, &mounts, &namespaces),
+        mounts,
+        masks: masks(bundle),
+        sysctls: sysctls(bundle),
+        names: bundle.names.clone(),
+        identity: identity::plan(&bundle.process),
+        seccomp: seccomp::plan(&bundle.linux, &bundle.process),
+        apparmor: bundle
+            .process
+            .apparmor_profile()
+            .clone()
+            .filter(|profile| !profile.is_empty()),
+        personality: personality(bundle),
+        program: program(bundle),
+        hooks: bundle.hooks.clone(),
+        namespaces,
+    })
+}
+
+fn root(bundle: &Bundle, namespaces: &Namespaces, wishes: Wishes) -> Root {
+    let asked = bundle.linux.rootfs_propagation().as_deref();
+    Root {
+        path: bundle.rootfs.clone(),
+        readonly: bundle.readonly,
+        propagation: match asked.map(|name| name.trim_start_matches('r')) {
+            Some("shared") => Propagation::Shared,
+            Some("private") => Propagation::Private,
+            Some("unbindable") => Propagation::Unbindable,
+            _ => Propagation::Slave,
+        },
+        entry: match (namespaces.has_mount(), wishes.no_pivot) {
+            (false, _) => Entry::Chroot,
+            (true, true) => Entry::Move,
+            (true, false) => Entry::Pivot,
+        },
+    }
+}
+
+/// A path that is named twice is covered once.
+fn masks(bundle: &Bundle) -> Masks {
+    let unique = |paths: &Option<Vec<String>>| {
+        let mut seen = Vec::new();
+        for path in paths.iter().flatten().map(PathBuf::from) {
+            if !seen.contains(&path) {
+                seen.push(path);
+            }
+        }
+        seen
+    };
+    Masks {
+        hidden: unique(bundle.linux.masked_paths()),
+        readonly: unique(bundle.linux.readonly_paths()),
+    }
+}
+
+fn sysctls(bundle: &Bundle) -> Vec<(String, String)> {
+    let mut list: Vec<_> = bundle
+        .linux
+        .sysctl()
+        .iter()
+        .flatten()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    list.sort();
+    list
+}
+
+fn personality(bundle: &Bundle) -> Option<u64> {
+    use oci_spec::runtime::LinuxPersonalityDomain::{PerLinux, PerLinux32};
+    let personality = bundle.linux.personality().as_ref()?;
+    Some(match personality.domain() {
+        PerLinux => 0,
+        PerLinux32 => 8,
+    })
+}
+
+fn program(bundle: &Bundle) -> Program {
+    let process = &bundle.process;
+    Program {
+        args: process.args().clone().unwrap_or_default(),
+        env: process.env().clone().unwrap_or_default(),
+        cwd: process.cwd().clone(),
+        terminal: process.terminal().unwrap_or(false),
+        terminal_size: process
+            .console_size()
+            .as_ref()
+            .map(|size| (size.height() as u16, size.width() as u16)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::CgroupMode;
+
+    /// A plan for the default configuration after `change`.
+    pub(super) fn plan_with(change: impl FnOnce(&mut serde_json::Value)) -> Result<Plan, Error> {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut config = crate::bundle::default_config();
+        change(&mut config);
+        std::fs::create_dir(scratch.path().join("rootfs")).unwrap();
+        std::fs::write(scratch.path().join("config.json"), config.to_string()).unwrap();
+        let bundle = crate::bundle::read(scratch.path()).unwrap();
+        let facts = Facts {
+            cgroup_mode: CgroupMode::Unified,
+            own_cgroup: "/system.slice/web.service".into(),
+        };
+        plan(&bundle, &facts, "web", Wishes::default())
+    }
+
+    #[test]
+    fn a_default_container_stays_in_the_cgroup_of_its_starter() {
+        let plan = plan_with(|_| {}).unwrap();
+        assert_eq!(plan.cgroup, Cgroup::Stay);
+        assert_eq!(plan.root.entry, Entry::Pivot);
+        assert_eq!(plan.root.propagation, Propagation::Slave);
+        assert!(plan.program.terminal);
+    }
+
+    #[test]
+    fn a_path_masked_twice_is_masked_once() {
+        let plan = plan_with(|config| {
+            config["linux"]["maskedPaths"] = serde_json::json!(["/a", "/b", "/a"]);
+        })
+        .unwrap();
+        assert_eq!(
+            plan.masks.hidden,
+            [PathBuf::from("/a"), PathBuf::from("/b")]
+        );
+    }
+
+    #[test]
+    fn without_a_mount_namespace_only_chroot_is_left() {
+        let plan = plan_with(|config| {
+            config["linux"] = serde_json::json!({});
+            config["mounts"] = serde_json::json!([]);
+            config["hostname"] = "".into();
+        })
+        .unwrap();
+        assert_eq!(plan.root.entry, Entry::Chroot);
+        assert_eq!(plan.namespaces.clone_flags, 0);
+    }
+}

@@ -1,0 +1,110 @@
+//! What outlives a call: one directory per container.
+//!
+//! ```text
+//! ROOT/               0700, --root, by default /run/sysc-runtime
+//!   ID/               made by the one that creates the container; its lock is held meanwhile
+//!     state.json      written once, complete when it appears
+//!     start           named pipe; while it is there the container waits to be started
+//!     outcome         named pipe; says how the start went
+//! ```
+//!
+//! Only what cannot be observed is stored. That a container runs is seen from its process, that it
+//! waits from the pipe: so no crash can leave a status that is wrong.
+
+mod alive;
+mod file;
+mod id;
+mod lock;
+
+use std::path::PathBuf;
+
+pub use alive::ProcessId;
+pub use file::{HookState, State};
+pub use id::Id;
+pub use lock::{Claim, Registry, write_whole};
+
+/// Why a record cannot be read, made or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name breaks the rules.
+    #[error(
+        "invalid container id '{id}': {reason}\nhelp: use letters, digits and '_', '+', '-', '.', \
+         not beginning with '.', at most 255 of them"
+    )]
+    Name {
+        /// As given.
+        id: String,
+        /// Which rule.
+        reason: &'static str,
+    },
+    /// There is no such container.
+    #[error("container '{id}' does not exist")]
+    Missing {
+        /// As given.
+        id: String,
+    },
+    /// The name is in use.
+    #[error("container with id '{id}' exists already and is {status}")]
+    Exists {
+        /// As given.
+        id: String,
+        /// What it does.
+        status: Status,
+    },
+    /// A file or directory of the record.
+    #[error("cannot {what} '{path}'")]
+    File {
+        /// What was attempted.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A state file that is not one.
+    #[error("'{path}' is not a state file")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// What a container does, as far as it can be seen now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Set up; waits for `start`.
+    Created,
+    /// The payload runs.
+    Running,
+    /// Its first process is gone.
+    Stopped,
+}
+
+impl Status {
+    /// The word that the specification has for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Created => "created",
+            Status::Running => "running",
+            Status::Stopped => "stopped",
+        }
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.pad(self.word())
+    }
+}
+
+fn failed(what: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Error {
+    Error::File {
+        what,
+        path: path.into(),
+        source,
+    }
+}

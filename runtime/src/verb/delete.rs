@@ -1,0 +1,27 @@
+//! `delete`: forgets a container that has ended.
+
+use anyhow::{Context, Result, bail};
+
+use super::Tools;
+use crate::cli::DeleteArgs;
+use crate::record::{Error, Id, Status};
+use crate::{launch, report};
+
+/// One that was created but never started may go as it is; one that runs only with `--force`.
+pub fn delete(tools: &Tools, args: &DeleteArgs) -> Result<u8> {
+    let claim = match tools.registry.find(&Id::parse(&args.id)?) {
+        Err(Error::Missing { .. }) if args.force => return Ok(0),
+        other => other?,
+    };
+    let (state, status) = claim.read()?;
+    if status == Status::Running && !args.force {
+        bail!("cannot delete container '{}': it is running", args.id);
+    }
+    let warning = launch::end_and_forget(&claim, &state)
+        .with_context(|| format!("cannot delete container '{}'", args.id))?;
+    claim.remove()?;
+    if let Some(warning) = warning {
+        report::warning(tools.log, &warning.to_string());
+    }
+    Ok(0)
+}

@@ -1,0 +1,95 @@
+//! `kill`: a signal for a container.
+
+use anyhow::{Result, bail};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::Tools;
+use crate::cgroup;
+use crate::cli::KillArgs;
+use crate::record::{Id, State, Status};
+use crate::sys::process::{pidfd_open, pidfd_send_signal};
+
+/// Sends the signal to the first process, or to all.
+pub fn kill(tools: &Tools, args: &KillArgs) -> Result<u8> {
+    let signal = parse(&args.signal)?;
+    let (state, status) = tools.registry.look(&Id::parse(&args.id)?)?;
+    // Without a PID namespace of their own the others outlive the first process.
+    let others = args.all || (signal == libc::SIGKILL && !state.own_pid_namespace);
+    let reached = if others {
+        signal_all(&state, signal)
+    } else {
+        0
+    };
+    if status == Status::Stopped {
+        if reached == 0 {
+            bail!("container '{}' is not running", args.id);
+        }
+        return Ok(0);
+    }
+    let pidfd = pidfd_open(Pid::from_raw(state.init.pid))?;
+    if !state.init.is_alive() {
+        bail!("container '{}' is not running", args.id);
+    }
+    pidfd_send_signal(&pidfd, signal)?;
+    Ok(0)
+}
+
+/// All but the first process, which gets its signal by descriptor. The number is how many.
+fn signal_all(state: &State, number: i32) -> usize {
+    let (Some(path), Ok(signal)) = (&state.cgroup, Signal::try_from(number)) else {
+        return 0;
+    };
+    let others: Vec<Pid> = cgroup::processes(path)
+        .into_iter()
+        .filter(|pid| pid.as_raw() != state.init.pid)
+        .collect();
+    // One that ends meanwhile needs no signal.
+    others
+        .iter()
+        .filter(|pid| nix::sys::signal::kill(**pid, signal).is_ok())
+        .count()
+}
+
+/// `9`, `KILL`, `SIGKILL`, `sigkill`, `RTMIN+3`.
+fn parse(text: &str) -> Result<i32> {
+    let upper = text.to_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let real_time = |base: i32, rest: &str| match rest {
+        "" => Some(base),
+        rest => Some(base + rest.parse::<i32>().ok()?),
+    };
+    let number = if let Ok(number) = text.parse::<i32>() {
+        Some(number)
+    } else if let Some(rest) = name.strip_prefix("RTMIN") {
+        real_time(libc::SIGRTMIN(), rest)
+    } else if let Some(rest) = name.strip_prefix("RTMAX") {
+        real_time(libc::SIGRTMAX(), rest)
+    } else {
+        format!("SIG{name}")
+            .parse::<Signal>()
+            .ok()
+            .map(|signal| signal as i32)
+    };
+    match number {
+        Some(number) if (1..=libc::SIGRTMAX()).contains(&number) => Ok(number),
+        _ => bail!("unknown signal '{text}'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_by_name_and_number() {
+        for text in ["9", "KILL", "SIGKILL", "sigkill"] {
+            assert_eq!(parse(text).unwrap(), 9);
+        }
+        assert_eq!(parse("SIGRTMIN+3").unwrap(), libc::SIGRTMIN() + 3);
+        assert_eq!(parse("RTMAX-1").unwrap(), libc::SIGRTMAX() - 1);
+        for text in ["", "0", "-1", "65", "SIGNAL", "KILL9", "RTMIN+99"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! One file per verb: what happens, in the order in which it happens.
+
+mod create;
+mod delete;
+mod features;
+mod kill;
+mod list;
+mod run;
+mod spec;
+mod start;
+mod state;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, CreateArgs, Verb};
+use crate::inside::Passed;
+use crate::launch::{Request, StartedBy};
+use crate::plan::Wishes;
+use crate::record::{Id, Registry};
+use crate::report::Log;
+
+/// What every verb has at hand.
+struct Tools<'a> {
+    registry: Registry,
+    log: &'a Log,
+}
+
+/// Carries a command out; the value is the exit status.
+pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
+    let tools = Tools {
+        registry: Registry::new(&cli.global.root),
+        log,
+    };
+    log.debug(&format!("{:?}", cli.verb));
+    match &cli.verb {
+        Verb::Run(args) => run::run(&tools, args, passed),
+        Verb::Create(args) => create::create(&tools, args, passed),
+        Verb::Start(args) => start::start(&tools, &args.id),
+        Verb::State(args) => state::state(&tools, &args.id),
+        Verb::Kill(args) => kill::kill(&tools, args),
+        Verb::Delete(args) => delete::delete(&tools, args),
+        Verb::List(args) => list::list(&tools, args),
+        Verb::Spec(args) => spec::spec(args),
+        Verb::Features => features::features(),
+    }
+}
+
+/// What `run` and `create` have in common.
+fn request(args: &CreateArgs, passed: Passed, start: StartedBy) -> Result<Request> {
+    Ok(Request {
+        id: Id::parse(&args.id)?,
+        bundle: args.bundle.clone(),
+        start,
+        pid_file: args.pid_file.clone(),
+        console_socket: args.console_socket.clone(),
+        wishes: Wishes {
+            no_pivot: args.no_pivot,
+            no_new_keyring: args.no_new_keyring,
+        },
+        passed,
+    })
+}
