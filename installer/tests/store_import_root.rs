@@ -150,6 +150,29 @@ fn p10_whiteouts_stay_in_the_layer_and_leave_the_tree() {
     assert!(!list.contains("plnk"), "{list}");
 }
 
+#[test]
+fn p10_the_same_tar_is_the_same_content_however_it_was_sent() {
+    let rig = Rig::new();
+    let plain = sample();
+    let mut zstd = sample();
+    zstd.layer.digest = sysc::image::Digest::of(b"the same, compressed");
+    zstd.layer.compression = sysc::image::Compression::Zstd;
+    let roots = [plain, zstd].map(|layer| {
+        assert!(rig.import(&layer).unwrap().fresh);
+        let reference = format!("ociimage/{}", layer.layer.digest.hex());
+        rig.ostree(&["ls", "-d", "-C", &reference, "/"])
+    });
+    assert_eq!(roots[0], roots[1]);
+}
+
+fn sample() -> Made {
+    Tar::new()
+        .dir("etc", 0o755)
+        .file("etc/conf", b"x")
+        .symlink("l", "etc")
+        .made()
+}
+
 /// A layer, the entry in it that is refused, and a word of the reason.
 fn refused() -> Vec<(Made, String, &'static str)> {
     let long = "n".repeat(5000);
