@@ -71,7 +71,7 @@ impl Tree {
     }
 
     /// The node at `path`. Symbolic links are followed as in a chroot: `/` and `..` end at the
-    /// tree's own root.
+    /// tree's own root, which itself is [`Tree::root`] and no node.
     pub fn lookup(&self, path: &str) -> Option<&Node> {
         self.find(path, Last::Follow)
     }
