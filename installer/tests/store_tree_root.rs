@@ -11,8 +11,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use store_rig::{Made, Rig, Tar, chain, mode, noise, run};
-use sysc::image::{Digest, Image};
+use store_rig::{Made, Rig, Tar, chain, image, mode, noise, run};
 use sysc::store::{Error, Store};
 
 fn sample() -> Made {
@@ -78,7 +77,7 @@ fn an_inode_without_links_left_is_copied() {
     let rig = Rig::new();
     let layer = Tar::new()
         .pax(&[("SCHILY.xattr.user.note", b"kept")])
-        .entry(tar::EntryType::Regular, "f", (0o4711, 7), "", b"content")
+        .entry(tar::EntryType::Regular, "f", (0o4711, 7), ("", b"content"))
         .made();
     let tree = rig.tree(&[&layer]).unwrap();
     let object = rig.objects_of_size(7).pop().unwrap();
@@ -267,30 +266,6 @@ fn what_is_no_bare_repository_is_refused_with_advice() {
     assert!(Store::open_existing(&rig.repo()).unwrap().is_some());
 }
 
-fn image(name: &str, layers: &[&Made]) -> Image {
-    let descriptor = |made: &&Made| {
-        format!(
-            r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"{}","size":{}}}"#,
-            made.layer.digest, made.layer.size
-        )
-    };
-    let blobs: Vec<String> = layers.iter().map(descriptor).collect();
-    let diffs: Vec<String> = layers
-        .iter()
-        .map(|made| format!("\"{}\"", made.layer.diff_id))
-        .collect();
-    let manifest = format!(r#"{{"schemaVersion":2, "layers":[{}]}}"#, blobs.join(","));
-    let config = format!(r#"{{"rootfs":{{"diff_ids":[{}]}}}}"#, diffs.join(","));
-    Image {
-        name: name.to_owned(),
-        source: format!("docker://{name}"),
-        digest: Digest::of(manifest.as_bytes()),
-        manifest: manifest.into_bytes(),
-        config: config.into_bytes(),
-        layers: layers.iter().map(|made| made.layer.clone()).collect(),
-    }
-}
-
 #[test]
 fn images_are_recorded_found_and_named_twice() {
     let rig = Rig::new();
@@ -364,11 +339,12 @@ fn deployments_keep_their_tree_until_they_are_dropped() {
     assert_eq!(rig.objects(), "", "nothing is kept that nobody needs");
 }
 
-/// Not a promise, a figure: `cargo test --release -- --ignored --nocapture speed`.
+/// Not a promise, a figure: `cargo test --release -- --ignored --nocapture speed`,
+/// with `SYSC_SPEED_IN` naming another file system than /tmp's.
 #[test]
 #[ignore = "a measurement"]
 fn speed_of_import_and_checkout() {
-    let rig = Rig::new();
+    let rig = Rig::within(&std::env::var("SYSC_SPEED_IN").unwrap_or("/tmp".to_owned()));
     let mut tar = Tar::new().file("large", &noise(40 << 20, 0));
     for n in 0..6000 {
         tar = tar.file(&format!("d{}/f{n}", n % 200), &noise(10_000, n + 1));

@@ -190,9 +190,9 @@ impl<'a> Archive<'a> {
         let old = header.as_old();
         let kind = kind(old.linkflag[0]);
         match kind {
-            // Some writers give links and devices the size of their file, and no data.
-            Kind::Symlink | Kind::Link | Kind::Special => self.expect(0),
-            _ => self.expect(pax.size.unwrap_or(self.left)),
+            Kind::File | Kind::Unknown(_) => self.expect(pax.size.unwrap_or(self.left)),
+            // Whatever size some writers give links and folders, no data follows.
+            Kind::Dir | Kind::Symlink | Kind::Link | Kind::Special => self.expect(0),
         }
         let name = pax.sparse.name.take().or(pax.path);
         let sparse = match old.linkflag[0] {
@@ -283,8 +283,11 @@ impl Read for Data<'_, '_> {
         let want = buf
             .len()
             .min(usize::try_from(self.0.left).unwrap_or(usize::MAX));
+        if want == 0 {
+            return Ok(0);
+        }
         let got = self.0.stream.read(&mut buf[..want])?;
-        if got == 0 && want > 0 {
+        if got == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.0.left -= got as u64;

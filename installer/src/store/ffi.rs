@@ -49,7 +49,7 @@ impl Drop for SharedLock<'_> {
                 &mut error,
             );
             if !error.is_null() {
-                drop(glib::Error::from(from_glib_full::<_, glib::Error>(error)));
+                drop::<glib::Error>(from_glib_full(error));
             }
         }
     }

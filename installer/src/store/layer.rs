@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::BadEntry;
-use super::tree::{Dir, Last, Meta, Node, Object, Tree};
+use super::tree::{Dir, Meta, Node, Object, Tree};
+use super::walk::Last;
 
 /// Names followed from one pending hard link to the next, at most.
 const CHAIN_LIMIT: usize = 40;

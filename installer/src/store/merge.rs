@@ -7,7 +7,8 @@ use super::Error;
 use super::error::BadEntry;
 use super::layer::LayerTree;
 use super::name::{DEPTH_LIMIT, OPAQUE, WHITEOUT};
-use super::tree::{Dir, Last, Meta, Node, Object, Tree};
+use super::tree::{Dir, Meta, Node, Object, Tree};
+use super::walk::Last;
 use crate::image::Digest;
 
 /// Puts `layers`, lowest first, on top of each other. Whiteouts act on lower layers only and are

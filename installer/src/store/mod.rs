@@ -45,6 +45,7 @@ mod refs;
 mod repo;
 mod sparse;
 pub mod tree;
+mod walk;
 mod write;
 
 pub use archive::BadArchive;
@@ -60,4 +61,28 @@ pub use tree::Tree;
 #[derive(Clone, Debug)]
 pub struct Store {
     path: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Layers are imported by several threads, and errors handed from one to another.
+    #[test]
+    fn stores_and_errors_go_from_thread_to_thread() {
+        fn carried<T: Send + Sync + 'static>(value: T) -> T {
+            std::thread::spawn(move || value).join().unwrap()
+        }
+        let store = carried(Store {
+            path: PathBuf::from("/r"),
+        });
+        let error = carried(Error::NotARepo {
+            path: store.path().to_owned(),
+        });
+        assert!(
+            error
+                .to_string()
+                .starts_with("'/r' is not an OSTree repository")
+        );
+    }
 }

@@ -63,8 +63,10 @@ pub(super) fn parse(raw: &[u8]) -> Result<Name, BadName> {
     let Some((folder, last)) = path.rsplit_once('/').or(Some(("", &path))) else {
         return Ok(Name::Root);
     };
-    if folder.split('/').any(|part| part.starts_with(WHITEOUT)) {
-        return Err(BadName::InWhiteout);
+    match folder.split('/').find(|part| part.starts_with(WHITEOUT)) {
+        Some(part) if part.starts_with(AUFS) => return Ok(Name::Aufs),
+        Some(_) => return Err(BadName::InWhiteout),
+        None => {}
     }
     match last.strip_prefix(WHITEOUT) {
         _ if path.is_empty() => Ok(Name::Root),
@@ -133,6 +135,7 @@ mod tests {
             ("etc/.wh..wh..opq", whiteout("etc/.wh..wh..opq")),
             (".wh....", whiteout(".wh....")),
             ("etc/.wh..wh.plnk", Name::Aufs),
+            (".wh..wh.plnk/1.2", Name::Aufs),
         ];
         for (raw, name) in table {
             assert_eq!(parse(raw.as_bytes()), Ok(name), "{raw}");

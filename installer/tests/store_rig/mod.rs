@@ -1,6 +1,7 @@
 //! What the store's tests stand on: a real repository in a folder of its own, and layers made in
 //! memory.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(
     clippy::disallowed_methods,
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sha2::Sha256;
-use sysc::image::{Compression, Digest, Layer};
+use sysc::image::{Compression, Digest, Image, Layer};
 use sysc::store::{Error, Imported, Materialised, Store, Tree};
 
 /// A store in a temporary folder on the disk.
@@ -24,10 +25,12 @@ pub struct Rig {
 
 impl Rig {
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("sysc-store-")
-            .tempdir_in("/tmp")
-            .unwrap();
+        Self::within("/tmp")
+    }
+
+    pub fn within(parent: &str) -> Self {
+        let mut builder = tempfile::Builder::new();
+        let folder = builder.prefix("sysc-store-").tempdir_in(parent).unwrap();
         let store = Store::open(&folder.path().join("repo"), &folder.path().join("d")).unwrap();
         Self { folder, store }
     }
@@ -123,27 +126,27 @@ impl Tar {
     }
 
     pub fn dir(self, path: &str, mode: u32) -> Self {
-        self.entry(tar::EntryType::Directory, path, (mode, 0), "", b"")
+        self.entry(tar::EntryType::Directory, path, (mode, 0), ("", b""))
     }
 
     pub fn file(self, path: &str, content: &[u8]) -> Self {
-        self.entry(tar::EntryType::Regular, path, (0o644, 0), "", content)
+        self.entry(tar::EntryType::Regular, path, (0o644, 0), ("", content))
     }
 
     pub fn owned(self, path: &str, mode: u32, uid: u64) -> Self {
-        self.entry(tar::EntryType::Regular, path, (mode, uid), "", b"owned")
+        self.entry(tar::EntryType::Regular, path, (mode, uid), ("", b"owned"))
     }
 
     pub fn symlink(self, path: &str, target: &str) -> Self {
-        self.entry(tar::EntryType::Symlink, path, (0o777, 0), target, b"")
+        self.entry(tar::EntryType::Symlink, path, (0o777, 0), (target, b""))
     }
 
     pub fn link(self, path: &str, target: &str) -> Self {
-        self.entry(tar::EntryType::Link, path, (0o644, 0), target, b"")
+        self.entry(tar::EntryType::Link, path, (0o644, 0), (target, b""))
     }
 
     pub fn special(self, kind: tar::EntryType, path: &str) -> Self {
-        self.entry(kind, path, (0o644, 0), "", b"")
+        self.entry(kind, path, (0o644, 0), ("", b""))
     }
 
     /// Records of a PAX header for the entry that comes next.
@@ -160,8 +163,7 @@ impl Tar {
         kind: tar::EntryType,
         path: &str,
         (mode, uid): (u32, u64),
-        target: &str,
-        content: &[u8],
+        (target, content): (&str, &[u8]),
     ) -> Self {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
@@ -201,6 +203,31 @@ pub fn made(tar: Vec<u8>) -> Made {
         compression: Compression::None,
     };
     Made { layer, tar }
+}
+
+/// An image of these layers, with just enough of a manifest and configuration.
+pub fn image(name: &str, layers: &[&Made]) -> Image {
+    let descriptor = |made: &&Made| {
+        format!(
+            r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"{}","size":{}}}"#,
+            made.layer.digest, made.layer.size
+        )
+    };
+    let blobs: Vec<String> = layers.iter().map(descriptor).collect();
+    let diffs: Vec<String> = layers
+        .iter()
+        .map(|made| format!("\"{}\"", made.layer.diff_id))
+        .collect();
+    let manifest = format!(r#"{{"schemaVersion":2, "layers":[{}]}}"#, blobs.join(","));
+    let config = format!(r#"{{"rootfs":{{"diff_ids":[{}]}}}}"#, diffs.join(","));
+    Image {
+        name: name.to_owned(),
+        source: format!("docker://{name}"),
+        digest: Digest::of(manifest.as_bytes()),
+        manifest: manifest.into_bytes(),
+        config: config.into_bytes(),
+        layers: layers.iter().map(|made| made.layer.clone()).collect(),
+    }
 }
 
 /// Reads its bytes and then, instead of the end, fails, as a stream that does not verify.
