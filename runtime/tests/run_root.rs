@@ -1,5 +1,5 @@
 //! What a program finds when it is run, and what its end means. Needs root.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test tells by failing")]
 
 mod rig;
 
@@ -41,7 +41,13 @@ fn signals_are_handed_on() {
 fn args_environment_and_directory_are_as_configured() {
     let rig = Rig::new();
     rig.config(|config| {
-        config["process"]["args"] = json!(["sh", "-c", "echo \"$0|$1|$A|$B|$HOME\"; pwd; id -u; id -G", "x y", "ü"]);
+        config["process"]["args"] = json!([
+            "sh",
+            "-c",
+            "echo \"$0|$1|$A|$B|$HOME\"; pwd; id -u; id -G",
+            "x y",
+            "ü"
+        ]);
         config["process"]["env"] = json!(["PATH=/bin", "A=1", "B=b c"]);
         config["process"]["cwd"] = json!("/tmp");
         config["process"]["user"] = json!({"uid": 33, "gid": 34, "additionalGids": [5, 6]});
@@ -58,8 +64,13 @@ fn capabilities_are_those_configured() {
         found.split_whitespace().nth(1).unwrap().to_owned()
     };
     let out = rig.run().ok();
-    for (name, value) in [("CapInh", "0000000000000000"), ("CapPrm", "0000000020000420"),
-        ("CapEff", "0000000020000420"), ("CapBnd", "0000000020000420"), ("NoNewPrivs", "1")] {
+    for (name, value) in [
+        ("CapInh", "0000000000000000"),
+        ("CapPrm", "0000000020000420"),
+        ("CapEff", "0000000020000420"),
+        ("CapBnd", "0000000020000420"),
+        ("NoNewPrivs", "1"),
+    ] {
         assert_eq!(line(&out, name), value, "{name}");
     }
     rig.config(|config| {
@@ -73,7 +84,14 @@ fn capabilities_are_those_configured() {
         assert_eq!(line(&out, name), "0000000000000020", "{name}");
     }
     assert_eq!(line(&out, "NoNewPrivs"), "0");
-    rig.config(|config| drop(config["process"].as_object_mut().unwrap().remove("capabilities")));
+    rig.config(|config| {
+        drop(
+            config["process"]
+                .as_object_mut()
+                .unwrap()
+                .remove("capabilities"),
+        )
+    });
     assert_eq!(line(&rig.run().ok(), "CapBnd"), "0000000000000000");
 }
 
@@ -119,7 +137,10 @@ fn namespaces_are_new_and_named() {
 fn lo_is_up_in_a_new_network() {
     let rig = Rig::new();
     let out = rig.args(&["ifconfig", "lo"]).run().ok();
-    assert!(out.contains("UP LOOPBACK RUNNING") && out.contains("127.0.0.1"), "{out}");
+    assert!(
+        out.contains("UP LOOPBACK RUNNING") && out.contains("127.0.0.1"),
+        "{out}"
+    );
 }
 
 #[test]
@@ -139,7 +160,9 @@ fn without_namespaces_all_is_the_hosts() {
 #[test]
 fn an_existing_namespace_is_joined() {
     let rig = Rig::new();
-    rig.args(&["sleep", "100"]).runtime(&["run", "-d", "first"]).ok();
+    rig.args(&["sleep", "100"])
+        .runtime(&["run", "-d", "first"])
+        .ok();
     let pid = rig.pid("first");
     rig.config(|config| {
         let join = |kind: &str, file: &str| json!({"type": kind, "path": format!("/proc/{pid}/ns/{file}")});
@@ -162,14 +185,24 @@ fn a_user_namespace_has_a_root_of_its_own() {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(scratch, std::fs::Permissions::from_mode(0o755)).unwrap();
     rig.config(|config| {
-        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
-        config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
-        config["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        config["linux"]["namespaces"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"type": "user"}));
+        config["linux"]["uidMappings"] =
+            json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        config["linux"]["gidMappings"] =
+            json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
     });
     rig.script("id -u; cat /proc/self/uid_map; echo x >/dev/null && echo null; echo x >/proc/self/oom_score_adj");
     let ended = rig.run();
     let words: Vec<&str> = ended.out.split_whitespace().collect();
-    assert_eq!(words, ["0", "0", "100000", "65536", "null"], "{}", ended.err);
+    assert_eq!(
+        words,
+        ["0", "0", "100000", "65536", "null"],
+        "{}",
+        ended.err
+    );
 }
 
 #[test]
@@ -188,8 +221,17 @@ fn seccomp_answers_as_configured() {
         });
         rig.script("mkdir /tmp/d; grep Seccomp: /proc/self/status");
         let ended = rig.run();
-        assert!(ended.err.contains("No such device or address"), "{}", ended.err);
-        assert_eq!(ended.out.split_whitespace().last(), Some("2"), "{}", ended.out);
+        assert!(
+            ended.err.contains("No such device or address"),
+            "{}",
+            ended.err
+        );
+        assert_eq!(
+            ended.out.split_whitespace().last(),
+            Some("2"),
+            "{}",
+            ended.out
+        );
         assert!(!rig.rootfs().join("tmp/d").exists());
     }
 }
@@ -199,14 +241,19 @@ fn r18_hooks_run_in_order_and_read_the_state() {
     let rig = Rig::new();
     let log = rig.bundle().join("log");
     let hook = |kind: &str| {
-        let script = format!("read s; echo \"{kind} $(readlink /proc/self/ns/mnt) $s\" >>{}", log.display());
+        let script = format!(
+            "read s; echo \"{kind} $(readlink /proc/self/ns/mnt) $s\" >>{}",
+            log.display()
+        );
         json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}])
     };
     // Bound in, so that hooks inside find the log under its own name.
     std::fs::write(&log, "").unwrap();
     rig.config(|config| {
-        config["mounts"].as_array_mut().unwrap().push(
-            json!({"destination": log, "source": log, "options": ["bind"]}));
+        config["mounts"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"destination": log, "source": log, "options": ["bind"]}));
         config["hooks"] = json!({
             "prestart": hook("prestart"), "createRuntime": hook("createRuntime"),
             "createContainer": hook("createContainer"), "startContainer": hook("startContainer"),
@@ -214,10 +261,26 @@ fn r18_hooks_run_in_order_and_read_the_state() {
     });
     rig.script("exit 0").run().ok();
     let text = std::fs::read_to_string(&log).unwrap();
-    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.splitn(3, ' ').collect()).collect();
+    let lines: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.splitn(3, ' ').collect())
+        .collect();
     let kinds: Vec<&str> = lines.iter().map(|line| line[0]).collect();
-    assert_eq!(kinds, ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]);
-    let host = std::fs::read_link("/proc/self/ns/mnt").unwrap().display().to_string();
+    assert_eq!(
+        kinds,
+        [
+            "prestart",
+            "createRuntime",
+            "createContainer",
+            "startContainer",
+            "poststart",
+            "poststop"
+        ]
+    );
+    let host = std::fs::read_link("/proc/self/ns/mnt")
+        .unwrap()
+        .display()
+        .to_string();
     for line in &lines {
         let inside = matches!(line[0], "createContainer" | "startContainer");
         assert_eq!(line[1] != host, inside, "{line:?}");
@@ -237,7 +300,13 @@ fn r18_hooks_run_in_order_and_read_the_state() {
 
 #[test]
 fn r18_a_failing_hook_stops_the_start_and_is_named() {
-    for kind in ["prestart", "createRuntime", "createContainer", "startContainer", "poststart"] {
+    for kind in [
+        "prestart",
+        "createRuntime",
+        "createContainer",
+        "startContainer",
+        "poststart",
+    ] {
         let rig = Rig::new();
         let stopped = rig.bundle().join("stopped");
         rig.config(|config| {
@@ -246,7 +315,10 @@ fn r18_a_failing_hook_stops_the_start_and_is_named() {
                 "poststop": [{"path": "/bin/touch", "args": ["touch", stopped]}]});
         });
         let err = rig.args(&["sleep", "100"]).run().refused();
-        assert!(err.contains(&format!("'{kind}' #1 ('/bin/false')")), "{err}");
+        assert!(
+            err.contains(&format!("'{kind}' #1 ('/bin/false')")),
+            "{err}"
+        );
         assert!(stopped.exists(), "{kind}");
         rig.assert_clean();
     }
@@ -258,7 +330,11 @@ fn r18_a_failing_poststop_hook_is_only_a_warning() {
     rig.config(|config| config["hooks"] = json!({"poststop": [{"path": "/bin/false"}]}));
     let ended = rig.script("exit 4").run();
     assert_eq!(ended.code, Some(4));
-    assert!(ended.err.contains("warning: hook 'poststop' #0"), "{}", ended.err);
+    assert!(
+        ended.err.contains("warning: hook 'poststop' #0"),
+        "{}",
+        ended.err
+    );
     rig.assert_clean();
 }
 
@@ -267,7 +343,11 @@ fn descriptors_are_not_inherited() {
     let rig = Rig::new();
     use std::os::fd::AsRawFd;
     let file = std::fs::File::open("/etc/passwd").unwrap();
-    nix::fcntl::fcntl(file.as_raw_fd(), nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).unwrap();
+    nix::fcntl::fcntl(
+        file.as_raw_fd(),
+        nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
+    )
+    .unwrap();
     rig.args(&["ls", "/proc/self/fd"]);
     // 3 is the listing's own.
     assert_eq!(rig.run().ok(), "0\n1\n2\n3");
@@ -285,8 +365,15 @@ fn sockets_of_systemd_are_passed_on() {
     );
     std::fs::write(rig.bundle().join("a"), "one\n").unwrap();
     std::fs::write(rig.bundle().join("b"), "two\n").unwrap();
-    #[allow(clippy::disallowed_methods, reason = "a shell can renumber descriptors")]
-    let output = std::process::Command::new("sh").args(["-c", &line]).current_dir(rig.bundle()).output().unwrap();
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a shell can renumber descriptors"
+    )]
+    let output = std::process::Command::new("sh")
+        .args(["-c", &line])
+        .current_dir(rig.bundle())
+        .output()
+        .unwrap();
     assert_eq!(rig::Ended::from(output).ok(), "1 2 a:b\none\ntwo");
 }
 
@@ -294,7 +381,10 @@ fn sockets_of_systemd_are_passed_on() {
 fn a_promised_descriptor_must_be_open() {
     let rig = Rig::new();
     let err = rig.runtime(&["run", "--preserve-fds", "5", "c"]).refused();
-    assert!(err.contains("descriptor 3 is to be passed on, but it is not open"), "{err}");
+    assert!(
+        err.contains("descriptor 3 is to be passed on, but it is not open"),
+        "{err}"
+    );
 }
 
 #[test]

@@ -285,7 +285,7 @@ mod tests {
             .write(&state("web", ProcessId { started: 1, ..me }))
             .unwrap();
         assert_eq!(registry.look(&id).unwrap().1, Status::Stopped);
-        assert_eq!(registry.ids().unwrap(), [id.clone()]);
+        assert_eq!(registry.ids().unwrap(), std::slice::from_ref(&id));
         claim.remove().unwrap();
         assert!(registry.ids().unwrap().is_empty());
         assert!(matches!(registry.find(&id), Err(Error::Missing { .. })));

@@ -2,7 +2,14 @@
 //!
 //! What a test leaves running is ended when its rig is dropped, also when the test panics.
 #![allow(dead_code, reason = "each test file uses its share")]
-#![allow(clippy::disallowed_methods, reason = "tests start the program that they test")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a rig that cannot be built is a failed test"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start the program that they test"
+)]
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -46,7 +53,11 @@ impl Rig {
         for applet in APPLETS {
             symlink("busybox", rig.rootfs().join("bin").join(applet)).unwrap();
         }
-        std::fs::write(rig.rootfs().join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/srv:/bin/sh\n").unwrap();
+        std::fs::write(
+            rig.rootfs().join("etc/passwd"),
+            "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/srv:/bin/sh\n",
+        )
+        .unwrap();
         rig.runtime(&["spec"]).ok();
         rig.config(|config| {
             config["process"]["terminal"] = json!(false);
@@ -92,7 +103,11 @@ impl Rig {
     /// The runtime, with its state below this rig and the bundle as working directory.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sysc-runtime"));
-        command.arg("--root").arg(self.state_root()).args(words).current_dir(self.bundle());
+        command
+            .arg("--root")
+            .arg(self.state_root())
+            .args(words)
+            .current_dir(self.bundle());
         command.stdin(Stdio::null());
         command
     }
@@ -108,9 +123,15 @@ impl Rig {
             .status()
             .unwrap();
         let text = |file: &tempfile::NamedTempFile| {
-            String::from_utf8_lossy(&std::fs::read(file.path()).unwrap()).trim().to_owned()
+            String::from_utf8_lossy(&std::fs::read(file.path()).unwrap())
+                .trim()
+                .to_owned()
         };
-        Ended { code: status.code(), out: text(&out), err: text(&err) }
+        Ended {
+            code: status.code(),
+            out: text(&out),
+            err: text(&err),
+        }
     }
 
     /// `run` in the foreground.
@@ -120,7 +141,11 @@ impl Rig {
 
     /// Starts the runtime and does not wait for it.
     pub fn spawn(&self, words: &[&str]) -> Child {
-        self.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        self.command(words)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     /// The state of a container, parsed.
@@ -131,9 +156,12 @@ impl Rig {
     /// The word for what a container does; `absent` when there is none.
     pub fn status(&self, id: &str) -> String {
         match self.runtime(&["state", id]) {
-            Ended { code: Some(0), out, .. } => {
-                serde_json::from_str::<Value>(&out).unwrap()["status"].as_str().unwrap().to_owned()
-            }
+            Ended {
+                code: Some(0), out, ..
+            } => serde_json::from_str::<Value>(&out).unwrap()["status"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
             _ => "absent".to_owned(),
         }
     }
@@ -186,7 +214,11 @@ impl Ended {
 impl From<Output> for Ended {
     fn from(output: Output) -> Ended {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        Ended { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+        Ended {
+            code: output.status.code(),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
     }
 }
 
