@@ -389,3 +389,25 @@ fn r16_without_a_pid_namespace_all_end_with_the_cgroup() {
         assert!(cgroups(&name).is_empty());
     }
 }
+
+#[test]
+fn a_cgroup_of_version_1_keeps_devices_away() {
+    if std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        return;
+    }
+    let rig = Rig::new();
+    let name = format!("sysc-test-devices-{}", std::process::id());
+    for (path, readable) in [(None, true), (Some(format!("/{name}")), false)] {
+        rig.config(|config| {
+            let capabilities = json!(["CAP_MKNOD", "CAP_DAC_OVERRIDE"]);
+            config["process"]["capabilities"] = capabilities;
+            config["linux"]["cgroupsPath"] = json!(path);
+        });
+        // /dev/fuse may be opened by everybody who has such a node.
+        rig.script("mknod /dev/shm/d c 10 229 && exec 3</dev/shm/d && echo read");
+        rig.config(|config| config["mounts"][3]["options"] = json!([]));
+        let ended = rig.run();
+        assert_eq!(ended.out.contains("read"), readable, "{}", ended.err);
+    }
+    assert!(cgroups(&name).is_empty());
+}

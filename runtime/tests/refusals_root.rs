@@ -97,6 +97,13 @@ fn fields_are_named() {
             "sideways",
         ),
         (
+            |c| {
+                c["mounts"] = json!([]);
+                c["linux"]["namespaces"] = json!([{"type": "uts"}]);
+            },
+            "linux.maskedPaths",
+        ),
+        (
             |c| c["linux"]["cgroupsPath"] = json!("/../../x"),
             "linux.cgroupsPath",
         ),

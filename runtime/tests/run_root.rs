@@ -360,7 +360,7 @@ fn sockets_of_systemd_are_passed_on() {
     let line = format!(
         "exec 3<{0}/a 4<{0}/b; LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=a:b exec {1} --root {2} run c",
         rig.bundle().display(),
-        env!("CARGO_BIN_EXE_sysc-runtime"),
+        rig::executable().display(),
         rig.state_root().display(),
     );
     std::fs::write(rig.bundle().join("a"), "one\n").unwrap();

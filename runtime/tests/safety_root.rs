@@ -316,9 +316,9 @@ fn s05_the_payload_finds_only_a_sealed_copy_of_us() {
     // Executing us through the link inside gives that copy, which cannot be written.
     let rig = Rig::new();
     symlink("/proc/self/exe", rig.rootfs().join("bin/me")).unwrap();
-    let before = std::fs::metadata(env!("CARGO_BIN_EXE_sysc-runtime")).unwrap();
+    let before = std::fs::metadata(rig::executable()).unwrap();
     rig.args(&["/bin/me", "list"]).run();
-    let after = std::fs::metadata(env!("CARGO_BIN_EXE_sysc-runtime")).unwrap();
+    let after = std::fs::metadata(rig::executable()).unwrap();
     assert_eq!(before.modified().unwrap(), after.modified().unwrap());
 }
 

@@ -138,7 +138,8 @@ impl Claim {
 
     /// Whether anything is recorded.
     pub fn has_state(&self) -> bool {
-        self.dir.join(STATE).exists()
+        // On a disk that lost its power the name can be there before the text.
+        std::fs::metadata(self.dir.join(STATE)).is_ok_and(|found| found.len() > 0)
     }
 
     /// Writes the record: once, and whole.
@@ -217,6 +218,11 @@ fn read(dir: &Path, id: &Id) -> Result<(State, Status), Error> {
         }
         other => other.map_err(|source| failed("read", &path, source))?,
     };
+    if text.is_empty() {
+        return Err(Error::Missing {
+            id: id.as_str().to_owned(),
+        });
+    }
     let state: State =
         serde_json::from_slice(&text).map_err(|source| Error::Parse { path, source })?;
     let status = match (state.init.is_alive(), dir.join(START).exists()) {

@@ -20,8 +20,8 @@ use tempfile::TempDir;
 
 const APPLETS: &[&str] = &[
     "[", "cat", "chmod", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "id",
-    "ifconfig", "kill", "ln", "ls", "mkdir", "mount", "ps", "pwd", "readlink", "rm", "sh", "sleep",
-    "stat", "stty", "test", "touch", "trap", "true", "tty", "umask", "wc",
+    "ifconfig", "kill", "ln", "ls", "mkdir", "mknod", "mount", "ps", "pwd", "readlink", "rm", "sh",
+    "sleep", "stat", "stty", "test", "touch", "trap", "true", "tty", "umask", "wc",
 ];
 
 /// A bundle, a state root, and the names used in it.
@@ -102,7 +102,7 @@ impl Rig {
 
     /// The runtime, with its state below this rig and the bundle as working directory.
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sysc-runtime"));
+        let mut command = Command::new(executable());
         command
             .arg("--root")
             .arg(self.state_root())
@@ -186,6 +186,13 @@ impl Rig {
         let here = self.bundle().to_str().unwrap();
         assert!(!mounts.contains(here), "a mount is left over");
     }
+}
+
+/// The runtime that is tried: the one just built, or the one that `SYSC_RUNTIME` names, such as the
+/// static file that is shipped.
+pub fn executable() -> PathBuf {
+    std::env::var_os("SYSC_RUNTIME")
+        .map_or_else(|| env!("CARGO_BIN_EXE_sysc-runtime").into(), PathBuf::from)
 }
 
 impl Drop for Rig {
