@@ -20,7 +20,7 @@
 //! At any rung the child may say FAILED with a sentence and end. A side that goes away closes its
 //! end, so nobody waits for the dead: the child ends, the parent reports.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
@@ -81,6 +81,12 @@ impl HostEnd {
             Some((b'R', _)) => Said::Ready,
             Some((_, text)) => Said::Failed(String::from_utf8_lossy(text).into_owned()),
         })
+    }
+}
+
+impl AsRawFd for ChildEnd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 }
 

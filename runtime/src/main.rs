@@ -14,10 +14,10 @@ fn main() -> ExitCode {
         Ok(passed) => passed,
         Err(error) => return report::failure(&log, &error),
     };
-    if cli.verb.enters_a_container() {
-        if let Err(error) = seal::seal(&passed) {
-            return report::failure(&log, &error);
-        }
+    if cli.verb.enters_a_container()
+        && let Err(error) = seal::seal(&passed)
+    {
+        return report::failure(&log, &error);
     }
     // Whatever else we were given is nobody's business below (CVE-2024-21626).
     if let Err(errno) = sys::descriptors::close_on_exec_from(3) {

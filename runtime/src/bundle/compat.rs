@@ -71,19 +71,19 @@ fn forget_unknown_capabilities(capabilities: &mut Value) {
 
 /// `proc` means `/proc`, as it did before destinations had to be absolute.
 fn absolute_destination(mount: &mut Value) {
-    if let Some(Value::String(destination)) = mount.get_mut("destination") {
-        if !destination.starts_with('/') {
-            destination.insert(0, '/');
-        }
+    if let Some(Value::String(destination)) = mount.get_mut("destination")
+        && !destination.starts_with('/')
+    {
+        destination.insert(0, '/');
     }
 }
 
 /// An empty path of a namespace is none.
 fn drop_empty_path(namespace: &mut Value) {
-    if namespace.get("path").and_then(Value::as_str) == Some("") {
-        if let Some(object) = namespace.as_object_mut() {
-            object.remove("path");
-        }
+    if namespace.get("path").and_then(Value::as_str) == Some("")
+        && let Some(object) = namespace.as_object_mut()
+    {
+        object.remove("path");
     }
 }
 

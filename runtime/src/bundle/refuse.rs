@@ -131,12 +131,8 @@ fn check_namespaces(spec: &Spec, linux: &Linux) -> Result<(), Complaint> {
             }
         }
     }
-    let mounts = spec.mounts().as_deref().unwrap_or_default();
-    if !has(LinuxNamespaceType::Mount) && !mounts.is_empty() {
-        return Err(complaint(
-            "mounts",
-            "without a mount namespace they would be made on the host",
-        ));
+    if !has(LinuxNamespaceType::Mount) {
+        check_without_mounts(spec, linux)?;
     }
     let mapped = linux.uid_mappings().is_some() && linux.gid_mappings().is_some();
     if has(LinuxNamespaceType::User) && !mapped {
@@ -146,6 +142,38 @@ fn check_namespaces(spec: &Spec, linux: &Linux) -> Result<(), Complaint> {
         ));
     }
     Ok(())
+}
+
+/// Whatever is mounted without a mount namespace is mounted on the host.
+fn check_without_mounts(spec: &Spec, linux: &Linux) -> Result<(), Complaint> {
+    let any = |list: Option<usize>| list.is_some_and(|length| length > 0);
+    let asked = [
+        ("mounts", any(spec.mounts().as_ref().map(Vec::len))),
+        (
+            "linux.maskedPaths",
+            any(linux.masked_paths().as_ref().map(Vec::len)),
+        ),
+        (
+            "linux.readonlyPaths",
+            any(linux.readonly_paths().as_ref().map(Vec::len)),
+        ),
+        (
+            "root.readonly",
+            spec.root()
+                .as_ref()
+                .is_some_and(|root| root.readonly() == Some(true)),
+        ),
+        (
+            "process.terminal",
+            spec.process()
+                .as_ref()
+                .is_some_and(|it| it.terminal() == Some(true)),
+        ),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((field, _)) => Err(complaint(field, "needs a mount namespace of its own")),
+        None => Ok(()),
+    }
 }
 
 fn check_linux(linux: &Linux) -> Result<(), Complaint> {

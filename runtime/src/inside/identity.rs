@@ -70,10 +70,10 @@ pub fn assume(plan: &Plan, child: &Child) -> Result<Ready, Error> {
 fn become_user(identity: &Identity) -> Result<(), Error> {
     let groups: Vec<Gid> = identity.groups.iter().copied().map(Gid::from_raw).collect();
     // Dropping no groups is allowed to fail where a user namespace forbids it (setgroups: deny).
-    if let Err(errno) = setgroups(&groups) {
-        if !groups.is_empty() {
-            return Err(failed("set supplementary groups", errno));
-        }
+    if let Err(errno) = setgroups(&groups)
+        && !groups.is_empty()
+    {
+        return Err(failed("set supplementary groups", errno));
     }
     let (user, group) = (identity.user, identity.group);
     LinuxSyscall

@@ -46,12 +46,12 @@ pub fn is_null(found: &FileStat) -> bool {
 }
 
 /// Hides and protects. A path that does not exist needs neither.
-pub fn make_all(masks: &Masks, covers: &Covers) -> Result<(), Error> {
+pub fn make_all(masks: &Masks, covers: Covers) -> Result<(), Error> {
     for path in &masks.readonly {
         protect(path).map_err(|why| failed(format!("make '{}' read-only", path.display()), why))?;
     }
-    let mut empty = None;
-    let mut null = None;
+    let mut empty = Shared::New(make_empty);
+    let mut null = Shared::New(|| Ok(covers.null));
     for path in &masks.hidden {
         let Some(target) = look_up(path).map_err(|why| hide_failed(path, why))? else {
             continue;
@@ -60,34 +60,38 @@ pub fn make_all(masks: &Masks, covers: &Covers) -> Result<(), Error> {
             SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR
         });
         let hidden = match is_dir {
-            true => cover(&target, &mut empty, make_empty),
-            false => cover(&target, &mut null, || Ok(null_of(covers))),
+            true => empty.cover(&target),
+            false => null.cover(&target),
         };
         hidden.map_err(|why| hide_failed(path, why))?;
     }
     Ok(())
 }
 
-/// Covers `target` with a copy of one mount, made when it is first needed. A detached mount cannot
-/// be copied on kernels before 6.15, so the first use attaches the original.
-fn cover<'a, T: AsFd + 'a>(
-    target: &OwnedFd,
-    shared: &mut Option<T>,
-    make: impl FnOnce() -> Result<T, String>,
-) -> Result<(), String> {
-    match shared {
-        Some(mount) => attach(copy_of(mount)?, target),
-        None => {
-            let mount = make()?;
-            attach(&mount, target)?;
-            *shared = Some(mount);
-            Ok(())
-        }
-    }
+/// One mount that covers many paths. A detached mount cannot be copied before Linux 6.15, so the
+/// first use attaches the original, and the others its copies.
+enum Shared<F> {
+    New(F),
+    Attached(OwnedFd),
+    Failed,
 }
 
-fn null_of(covers: &Covers) -> std::os::fd::BorrowedFd<'_> {
-    covers.null.as_fd()
+impl<F: FnOnce() -> Result<OwnedFd, String>> Shared<F> {
+    fn cover(&mut self, target: &OwnedFd) -> Result<(), String> {
+        match std::mem::replace(self, Shared::Failed) {
+            Shared::New(make) => {
+                let mount = make()?;
+                attach(&mount, target)?;
+                *self = Shared::Attached(mount);
+            }
+            Shared::Attached(mount) => {
+                attach(copy_of(&mount)?, target)?;
+                *self = Shared::Attached(mount);
+            }
+            Shared::Failed => return Err("it failed before".to_owned()),
+        }
+        Ok(())
+    }
 }
 
 /// One empty directory serves all.
@@ -120,10 +124,10 @@ fn protect(path: &Path) -> Result<(), String> {
     attach(&tree, &target)
 }
 
-fn copy_of(mount: &impl AsFd) -> Result<OwnedFd, String> {
+fn copy_of(mount: &OwnedFd) -> Result<OwnedFd, String> {
     let how = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32;
     LinuxSyscall
-        .open_tree(mount.as_fd().as_raw_fd(), Some(""), how)
+        .open_tree(mount.as_raw_fd(), Some(""), how)
         .map_err(|error| error.to_string())
 }
 

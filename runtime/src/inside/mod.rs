@@ -17,7 +17,7 @@ mod start;
 mod sysctl;
 mod terminal;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::hooks;
 use crate::ladder::ChildEnd;
@@ -78,6 +78,18 @@ pub struct Passed {
     pub sockets: Option<(u32, Option<String>)>,
 }
 
+impl Child {
+    /// The parent's descriptors came with the clone. Its end of the ladder must go, or its death
+    /// would go unnoticed; its lock, or it would be held; and none may be found by the payload.
+    fn close_the_rest(&self) -> nix::Result<()> {
+        let mut keep = self.gate.descriptors();
+        keep.push(self.ladder.as_raw_fd());
+        keep.extend(self.console.as_ref().map(AsRawFd::as_raw_fd));
+        keep.extend((3..).take(self.passed.count as usize));
+        crate::sys::descriptors::close_all_but(&keep)
+    }
+}
+
 /// Becomes the payload. Returns only when that failed, with the status to exit with.
 pub fn run(plan: &Plan, child: Child) -> i32 {
     match become_payload(plan, &child) {
@@ -95,6 +107,9 @@ pub fn run(plan: &Plan, child: Child) -> i32 {
 
 fn become_payload(plan: &Plan, child: &Child) -> Result<std::convert::Infallible, Error> {
     crate::sys::signals::reset_for_payload().map_err(|errno| failed("reset signals", errno))?;
+    child
+        .close_the_rest()
+        .map_err(|errno| failed("close descriptors", errno))?;
     // Until the parent has written the id maps and put us into our cgroup, nothing can be done.
     await_go(child)?;
     let cgroups = namespaces::enter(plan)?;
@@ -109,12 +124,12 @@ fn become_payload(plan: &Plan, child: &Child) -> Result<std::convert::Infallible
     let pid = number_on_host();
     creation_hooks(plan, child, pid)?;
     let covers = mask::Covers::from_host()?;
-    root::enter(&plan.root, &host)?;
+    root::enter(&plan.root, host)?;
 
     sysctl::write_all(&plan.sysctls)?;
     terminal::set_up(plan, child.console.as_ref())?;
     root::protect(plan)?;
-    mask::make_all(&plan.masks, &covers)?;
+    mask::make_all(&plan.masks, covers)?;
 
     let program = identity::assume(plan, child)?;
     child.ladder.ready().map_err(|_| Error::Orphaned)?;

@@ -68,9 +68,9 @@ fn propagate_all(root: &Root) -> Result<(), Error> {
 }
 
 /// Makes it `/`.
-pub fn enter(root: &Root, new: &NewRoot) -> Result<(), Error> {
+pub fn enter(root: &Root, new: NewRoot) -> Result<(), Error> {
     let entered = match root.entry {
-        Entry::Pivot => pivot(root, new),
+        Entry::Pivot => pivot(root, &new),
         Entry::Move => move_over(&new.path),
         Entry::Chroot => chroot(&new.path),
     };

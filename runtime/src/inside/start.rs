@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 
 use super::{Error, failed};
@@ -34,6 +35,14 @@ impl StartGate {
             start: open(start)?,
             outcome: open(outcome)?,
         })
+    }
+
+    /// Descriptors that must stay open until the start.
+    pub(super) fn descriptors(&self) -> Vec<RawFd> {
+        match self {
+            StartGate::Parent => Vec::new(),
+            StartGate::Pipes { start, outcome } => vec![start.as_raw_fd(), outcome.as_raw_fd()],
+        }
     }
 
     pub(super) fn wait(&self, ladder: &ChildEnd) -> Result<(), Error> {

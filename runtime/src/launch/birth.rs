@@ -78,7 +78,7 @@ fn undo(plan: &Plan, child: Child, seen: &HookState, error: Error) -> Error {
         &seen.text("stopped", None),
     );
     match (error, end) {
-        (Error::Died(_), Some(end)) => Error::Died(format!("{end:?}")),
+        (Error::Died(_), Some(end)) => Error::Died(end.to_string()),
         (error, _) => error,
     }
 }

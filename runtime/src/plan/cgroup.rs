@@ -30,8 +30,10 @@ pub fn plan(linux: &Linux, facts: &Facts, id: &str) -> Result<Cgroup, Error> {
         .cgroups_path()
         .as_deref()
         .filter(|path| !path.as_os_str().is_empty());
-    let resources = real_limits(linux.resources().as_ref(), facts.cgroup_mode)?;
-    if asked.is_none() && resources.is_none() {
+    let mut resources = linux.resources().clone().unwrap_or_default();
+    refuse(&resources, facts.cgroup_mode)?;
+    mend_pids(&mut resources);
+    if asked.is_none() && !asks_for_limits(&resources) {
         return Ok(Cgroup::Stay);
     }
     if facts.cgroup_mode == CgroupMode::None {
@@ -45,9 +47,12 @@ pub fn plan(linux: &Linux, facts: &Facts, id: &str) -> Result<Cgroup, Error> {
             "this host has no cgroups at '/sys/fs/cgroup'",
         ));
     }
+    if facts.cgroup_mode == CgroupMode::Unified {
+        resources.set_devices(None);
+    }
     Ok(Cgroup::Own {
         path: place(asked, facts, id)?,
-        resources: Box::new(resources.unwrap_or_default()),
+        resources: Box::new(resources),
     })
 }
 
@@ -71,19 +76,12 @@ fn place(asked: Option<&Path>, facts: &Facts, id: &str) -> Result<PathBuf, Error
     Ok(path)
 }
 
-/// `None` when nothing is asked that needs a cgroup.
-fn real_limits(
-    resources: Option<&LinuxResources>,
-    mode: CgroupMode,
-) -> Result<Option<LinuxResources>, Error> {
-    let Some(mut resources) = resources.cloned() else {
-        return Ok(None);
-    };
-    let rules = resources.devices().clone().unwrap_or_default();
-    if rules.iter().all(is_default_rule) {
-        resources.set_devices(None);
-    } else if mode == CgroupMode::Unified {
-        let reason = "device rules beyond the default ones are not supported with cgroup v2";
+/// What no cgroup of this host could hold.
+fn refuse(resources: &LinuxResources, mode: CgroupMode) -> Result<(), Error> {
+    let unified = mode == CgroupMode::Unified;
+    let has_own_rules = !has_default_rules(resources);
+    if has_own_rules && unified {
+        let reason = "rules beyond the default ones are not supported with cgroup v2";
         return Err(refused("linux.resources.devices", reason));
     }
     if resources
@@ -93,7 +91,7 @@ fn real_limits(
     {
         return Err(refused("linux.resources.rdma", "is not supported"));
     }
-    if mode != CgroupMode::Unified
+    if !unified
         && resources
             .unified()
             .as_ref()
@@ -101,8 +99,18 @@ fn real_limits(
     {
         return Err(refused("linux.resources.unified", "needs cgroup v2"));
     }
-    mend_pids(&mut resources);
-    Ok((!is_empty(&resources)).then_some(resources))
+    Ok(())
+}
+
+/// The default device rules alone are no reason for a cgroup.
+fn asks_for_limits(resources: &LinuxResources) -> bool {
+    let mut others = resources.clone();
+    others.set_devices(None);
+    !has_default_rules(resources) || !is_empty(&others)
+}
+
+fn has_default_rules(resources: &LinuxResources) -> bool {
+    resources.devices().iter().flatten().all(is_default_rule)
 }
 
 /// "Nothing" and "everything", the two rules that default configurations begin with, and the

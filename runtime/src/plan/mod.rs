@@ -289,6 +289,8 @@ mod tests {
     #[test]
     fn without_a_mount_namespace_only_chroot_is_left() {
         let plan = plan_with(|config| {
+            config["root"]["readonly"] = false.into();
+            config["process"]["terminal"] = false.into();
             config["linux"] = serde_json::json!({});
             config["mounts"] = serde_json::json!([]);
             config["hostname"] = "".into();

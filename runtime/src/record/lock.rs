@@ -138,7 +138,8 @@ impl Claim {
 
     /// Whether anything is recorded.
     pub fn has_state(&self) -> bool {
-        self.dir.join(STATE).exists()
+        // On a disk that lost its power the name can be there before the text.
+        std::fs::metadata(self.dir.join(STATE)).is_ok_and(|found| found.len() > 0)
     }
 
     /// Writes the record: once, and whole.
@@ -217,6 +218,11 @@ fn read(dir: &Path, id: &Id) -> Result<(State, Status), Error> {
         }
         other => other.map_err(|source| failed("read", &path, source))?,
     };
+    if text.is_empty() {
+        return Err(Error::Missing {
+            id: id.as_str().to_owned(),
+        });
+    }
     let state: State =
         serde_json::from_slice(&text).map_err(|source| Error::Parse { path, source })?;
     let status = match (state.init.is_alive(), dir.join(START).exists()) {
@@ -285,7 +291,7 @@ mod tests {
             .write(&state("web", ProcessId { started: 1, ..me }))
             .unwrap();
         assert_eq!(registry.look(&id).unwrap().1, Status::Stopped);
-        assert_eq!(registry.ids().unwrap(), [id.clone()]);
+        assert_eq!(registry.ids().unwrap(), std::slice::from_ref(&id));
         claim.remove().unwrap();
         assert!(registry.ids().unwrap().is_empty());
         assert!(matches!(registry.find(&id), Err(Error::Missing { .. })));

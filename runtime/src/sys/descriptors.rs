@@ -6,15 +6,32 @@ use nix::errno::Errno;
 
 /// Sets close-on-exec on every descriptor from `first` upwards.
 pub fn close_on_exec_from(first: u32) -> nix::Result<()> {
-    // SAFETY: only flags of descriptors change; nothing is closed here.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first,
-            u32::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
+    close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+/// Closes every descriptor from 3 upwards but those in `keep`.
+///
+/// For a child that never returns: what closes behind the back of its owners in the copied memory
+/// is neither used nor dropped there any more.
+pub fn close_all_but(keep: &[RawFd]) -> nix::Result<()> {
+    let mut keep: Vec<u32> = keep
+        .iter()
+        .filter_map(|number| u32::try_from(*number).ok())
+        .collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for kept in keep.into_iter().filter(|number| *number >= 3) {
+        if kept > first {
+            close_range(first, kept - 1, 0)?;
+        }
+        first = kept + 1;
+    }
+    close_range(first, u32::MAX, 0)
+}
+
+fn close_range(first: u32, last: u32, flags: libc::c_uint) -> nix::Result<()> {
+    // SAFETY: touches descriptors only; the callers say why closing them is sound.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     Errno::result(result).map(drop)
 }
 

@@ -40,11 +40,11 @@ pub fn receive(socket: impl AsFd) -> nix::Result<File> {
         MsgFlags::MSG_CMSG_CLOEXEC,
     )?;
     for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(numbers) = control {
-            if let Some(number) = numbers.first() {
-                // SAFETY: the kernel has just made this descriptor for us alone.
-                return Ok(unsafe { File::from_raw_fd(*number) });
-            }
+        if let ControlMessageOwned::ScmRights(numbers) = control
+            && let Some(number) = numbers.first()
+        {
+            // SAFETY: the kernel has just made this descriptor for us alone.
+            return Ok(unsafe { File::from_raw_fd(*number) });
         }
     }
     Err(Errno::ENOMSG)

@@ -1,0 +1,398 @@
+//! What a program finds when it is run, and what its end means. Needs root.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test tells by failing")]
+
+mod rig;
+
+use rig::{Rig, eventually};
+use serde_json::json;
+
+#[test]
+fn r01_the_status_is_the_payloads() {
+    let rig = Rig::new();
+    for (script, status) in [("exit 0", 0), ("exit 3", 3), ("exit 255", 255)] {
+        assert_eq!(rig.script(script).run().code, Some(status));
+    }
+    rig.assert_clean();
+}
+
+#[test]
+fn r01_a_signal_is_128_and_its_number() {
+    let rig = Rig::new();
+    rig.args(&["sleep", "100"]);
+    let child = rig.spawn(&["run", "c"]);
+    rig.until("c", "running");
+    rig.runtime(&["kill", "c", "KILL"]).ok();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(137));
+    rig.assert_clean();
+}
+
+#[test]
+fn signals_are_handed_on() {
+    let rig = Rig::new();
+    rig.script("trap 'exit 42' TERM; touch /tmp/ready; while :; do sleep 0.01; done");
+    let child = rig.spawn(&["run", "c"]);
+    eventually(|| rig.rootfs().join("tmp/ready").exists());
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(42));
+}
+
+#[test]
+fn args_environment_and_directory_are_as_configured() {
+    let rig = Rig::new();
+    rig.config(|config| {
+        config["process"]["args"] = json!([
+            "sh",
+            "-c",
+            "echo \"$0|$1|$A|$B|$HOME\"; pwd; id -u; id -G",
+            "x y",
+            "ü"
+        ]);
+        config["process"]["env"] = json!(["PATH=/bin", "A=1", "B=b c"]);
+        config["process"]["cwd"] = json!("/tmp");
+        config["process"]["user"] = json!({"uid": 33, "gid": 34, "additionalGids": [5, 6]});
+    });
+    assert_eq!(rig.run().ok(), "x y|ü|1|b c|/srv\n/tmp\n33\n34 5 6");
+}
+
+#[test]
+fn capabilities_are_those_configured() {
+    let rig = Rig::new();
+    rig.args(&["grep", "^Cap\\|^NoNewPrivs", "/proc/self/status"]);
+    let line = |out: &str, name: &str| {
+        let found = out.lines().find(|line| line.starts_with(name)).unwrap();
+        found.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    let out = rig.run().ok();
+    for (name, value) in [
+        ("CapInh", "0000000000000000"),
+        ("CapPrm", "0000000020000420"),
+        ("CapEff", "0000000020000420"),
+        ("CapBnd", "0000000020000420"),
+        ("NoNewPrivs", "1"),
+    ] {
+        assert_eq!(line(&out, name), value, "{name}");
+    }
+    rig.config(|config| {
+        config["process"]["user"]["uid"] = json!(33);
+        config["process"]["noNewPrivileges"] = json!(false);
+        config["process"]["capabilities"] = json!({"bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"],
+            "inheritable": ["CAP_KILL"], "effective": ["CAP_KILL"], "ambient": ["CAP_KILL"]});
+    });
+    let out = rig.run().ok();
+    for name in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        assert_eq!(line(&out, name), "0000000000000020", "{name}");
+    }
+    assert_eq!(line(&out, "NoNewPrivs"), "0");
+    rig.config(|config| {
+        drop(
+            config["process"]
+                .as_object_mut()
+                .unwrap()
+                .remove("capabilities"),
+        )
+    });
+    assert_eq!(line(&rig.run().ok(), "CapBnd"), "0000000000000000");
+}
+
+#[test]
+fn a_readonly_root_cannot_be_written() {
+    let rig = Rig::new();
+    rig.config(|config| config["root"]["readonly"] = json!(true));
+    rig.script("touch /x; touch /tmp/x; echo y >/dev/shm/y && cat /dev/shm/y");
+    let ended = rig.run();
+    assert_eq!(ended.out, "y");
+    assert_eq!(ended.err.matches("Read-only file system").count(), 2);
+    assert!(!rig.rootfs().join("x").exists());
+}
+
+#[test]
+fn limits_and_scores_are_set() {
+    let rig = Rig::new();
+    rig.config(|config| {
+        config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}]);
+        config["process"]["oomScoreAdj"] = json!(321);
+        config["process"]["user"]["umask"] = json!(0o77);
+    });
+    rig.script("ulimit -Sn; ulimit -Hn; cat /proc/self/oom_score_adj; umask");
+    assert_eq!(rig.run().ok(), "100\n200\n321\n0077");
+}
+
+#[test]
+fn namespaces_are_new_and_named() {
+    let rig = Rig::new();
+    rig.config(|config| {
+        config["hostname"] = json!("kiste");
+        config["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1", "kernel/msgmax": "4321"});
+    });
+    rig.script("hostname; echo $$; cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax; readlink /proc/self/ns/net");
+    let out = rig.run().ok();
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[..4], ["kiste", "1", "1", "4321"]);
+    let host = std::fs::read_link("/proc/self/ns/net").unwrap();
+    assert_ne!(lines[4], host.to_str().unwrap());
+}
+
+#[test]
+fn lo_is_up_in_a_new_network() {
+    let rig = Rig::new();
+    let out = rig.args(&["ifconfig", "lo"]).run().ok();
+    assert!(
+        out.contains("UP LOOPBACK RUNNING") && out.contains("127.0.0.1"),
+        "{out}"
+    );
+}
+
+#[test]
+fn without_namespaces_all_is_the_hosts() {
+    let rig = Rig::new();
+    rig.config(|config| {
+        config["linux"] = json!({"namespaces": [{"type": "mount"}]});
+        config.as_object_mut().unwrap().remove("hostname");
+    });
+    let link = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
+    let names = ["pid", "net", "ipc", "uts", "cgroup"];
+    rig.script("for n in pid net ipc uts cgroup; do readlink /proc/self/ns/$n; done");
+    let wanted: Vec<String> = names.map(|name| link(name).display().to_string()).to_vec();
+    assert_eq!(rig.run().ok().lines().collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn an_existing_namespace_is_joined() {
+    let rig = Rig::new();
+    rig.args(&["sleep", "100"])
+        .runtime(&["run", "-d", "first"])
+        .ok();
+    let pid = rig.pid("first");
+    rig.config(|config| {
+        let join = |kind: &str, file: &str| json!({"type": kind, "path": format!("/proc/{pid}/ns/{file}")});
+        config["linux"]["namespaces"] =
+            json!([join("pid", "pid"), join("network", "net"), join("ipc", "ipc"), {"type": "uts"}, {"type": "mount"}]);
+    });
+    rig.script("readlink /proc/self/ns/net; [ $$ != 1 ] && ps | grep -c 'sleep 100'");
+    let out = rig.run().ok();
+    let net = std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
+    assert_eq!(out.lines().next().unwrap(), net.to_str().unwrap());
+    assert_ne!(out.lines().nth(1).unwrap(), "0");
+    assert!(rig::is_alive(pid));
+}
+
+#[test]
+fn a_user_namespace_has_a_root_of_its_own() {
+    let rig = Rig::new();
+    let scratch = rig.bundle();
+    // Everybody on the way must be able to enter.
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(scratch, std::fs::Permissions::from_mode(0o755)).unwrap();
+    rig.config(|config| {
+        config["linux"]["namespaces"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"type": "user"}));
+        config["linux"]["uidMappings"] =
+            json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        config["linux"]["gidMappings"] =
+            json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    });
+    rig.script("id -u; cat /proc/self/uid_map; echo x >/dev/null && echo null; echo x >/proc/self/oom_score_adj");
+    let ended = rig.run();
+    let words: Vec<&str> = ended.out.split_whitespace().collect();
+    assert_eq!(
+        words,
+        ["0", "0", "100000", "65536", "null"],
+        "{}",
+        ended.err
+    );
+}
+
+#[test]
+fn seccomp_answers_as_configured() {
+    let rig = Rig::new();
+    for no_new_privileges in [true, false] {
+        rig.config(|config| {
+            config["process"]["noNewPrivileges"] = json!(no_new_privileges);
+            config["linux"]["seccomp"] = json!({
+                "defaultAction": "SCMP_ACT_ALLOW",
+                "architectures": ["SCMP_ARCH_X86_64"],
+                "syscalls": [
+                    {"names": ["mkdir", "frobnicate", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 6},
+                    {"names": ["getpid"], "action": "SCMP_ACT_ALLOW"}]
+            });
+        });
+        rig.script("mkdir /tmp/d; grep Seccomp: /proc/self/status");
+        let ended = rig.run();
+        assert!(
+            ended.err.contains("No such device or address"),
+            "{}",
+            ended.err
+        );
+        assert_eq!(
+            ended.out.split_whitespace().last(),
+            Some("2"),
+            "{}",
+            ended.out
+        );
+        assert!(!rig.rootfs().join("tmp/d").exists());
+    }
+}
+
+#[test]
+fn r18_hooks_run_in_order_and_read_the_state() {
+    let rig = Rig::new();
+    let log = rig.bundle().join("log");
+    let hook = |kind: &str| {
+        let script = format!(
+            "read s; echo \"{kind} $(readlink /proc/self/ns/mnt) $s\" >>{}",
+            log.display()
+        );
+        json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}])
+    };
+    // Bound in, so that hooks inside find the log under its own name.
+    std::fs::write(&log, "").unwrap();
+    rig.config(|config| {
+        config["mounts"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"destination": log, "source": log, "options": ["bind"]}));
+        config["hooks"] = json!({
+            "prestart": hook("prestart"), "createRuntime": hook("createRuntime"),
+            "createContainer": hook("createContainer"), "startContainer": hook("startContainer"),
+            "poststart": hook("poststart"), "poststop": hook("poststop")});
+    });
+    rig.script("exit 0").run().ok();
+    let text = std::fs::read_to_string(&log).unwrap();
+    let lines: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.splitn(3, ' ').collect())
+        .collect();
+    let kinds: Vec<&str> = lines.iter().map(|line| line[0]).collect();
+    assert_eq!(
+        kinds,
+        [
+            "prestart",
+            "createRuntime",
+            "createContainer",
+            "startContainer",
+            "poststart",
+            "poststop"
+        ]
+    );
+    let host = std::fs::read_link("/proc/self/ns/mnt")
+        .unwrap()
+        .display()
+        .to_string();
+    for line in &lines {
+        let inside = matches!(line[0], "createContainer" | "startContainer");
+        assert_eq!(line[1] != host, inside, "{line:?}");
+        let state: serde_json::Value = serde_json::from_str(line[2]).unwrap();
+        assert_eq!(state["id"], "c");
+        assert_eq!(state["bundle"], json!(rig.bundle()));
+        let status = match line[0] {
+            "prestart" | "createRuntime" | "createContainer" => "creating",
+            "startContainer" => "created",
+            "poststart" => "running",
+            _ => "stopped",
+        };
+        assert_eq!(state["status"], status);
+        assert_eq!(state["pid"].is_i64(), line[0] != "poststop", "{line:?}");
+    }
+}
+
+#[test]
+fn r18_a_failing_hook_stops_the_start_and_is_named() {
+    for kind in [
+        "prestart",
+        "createRuntime",
+        "createContainer",
+        "startContainer",
+        "poststart",
+    ] {
+        let rig = Rig::new();
+        let stopped = rig.bundle().join("stopped");
+        rig.config(|config| {
+            config["hooks"] = json!({
+                (kind): [{"path": "/bin/true"}, {"path": "/bin/false"}],
+                "poststop": [{"path": "/bin/touch", "args": ["touch", stopped]}]});
+        });
+        let err = rig.args(&["sleep", "100"]).run().refused();
+        assert!(
+            err.contains(&format!("'{kind}' #1 ('/bin/false')")),
+            "{err}"
+        );
+        assert!(stopped.exists(), "{kind}");
+        rig.assert_clean();
+    }
+}
+
+#[test]
+fn r18_a_failing_poststop_hook_is_only_a_warning() {
+    let rig = Rig::new();
+    rig.config(|config| config["hooks"] = json!({"poststop": [{"path": "/bin/false"}]}));
+    let ended = rig.script("exit 4").run();
+    assert_eq!(ended.code, Some(4));
+    assert!(
+        ended.err.contains("warning: hook 'poststop' #0"),
+        "{}",
+        ended.err
+    );
+    rig.assert_clean();
+}
+
+#[test]
+fn descriptors_are_not_inherited() {
+    let rig = Rig::new();
+    use std::os::fd::AsRawFd;
+    let file = std::fs::File::open("/etc/passwd").unwrap();
+    nix::fcntl::fcntl(
+        file.as_raw_fd(),
+        nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
+    )
+    .unwrap();
+    rig.args(&["ls", "/proc/self/fd"]);
+    // 3 is the listing's own.
+    assert_eq!(rig.run().ok(), "0\n1\n2\n3");
+}
+
+#[test]
+fn sockets_of_systemd_are_passed_on() {
+    let rig = Rig::new();
+    rig.script("echo $LISTEN_PID $LISTEN_FDS $LISTEN_FDNAMES; cat <&3; cat <&4");
+    let line = format!(
+        "exec 3<{0}/a 4<{0}/b; LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=a:b exec {1} --root {2} run c",
+        rig.bundle().display(),
+        rig::executable().display(),
+        rig.state_root().display(),
+    );
+    std::fs::write(rig.bundle().join("a"), "one\n").unwrap();
+    std::fs::write(rig.bundle().join("b"), "two\n").unwrap();
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a shell can renumber descriptors"
+    )]
+    let output = std::process::Command::new("sh")
+        .args(["-c", &line])
+        .current_dir(rig.bundle())
+        .output()
+        .unwrap();
+    assert_eq!(rig::Ended::from(output).ok(), "1 2 a:b\none\ntwo");
+}
+
+#[test]
+fn a_promised_descriptor_must_be_open() {
+    let rig = Rig::new();
+    let err = rig.runtime(&["run", "--preserve-fds", "5", "c"]).refused();
+    assert!(
+        err.contains("descriptor 3 is to be passed on, but it is not open"),
+        "{err}"
+    );
+}
+
+#[test]
+fn three_hundred_short_runs_do_not_hang() {
+    let rig = Rig::new();
+    rig.args(&["true"]);
+    for _ in 0..300 {
+        assert_eq!(rig.run().code, Some(0));
+    }
+    rig.assert_clean();
+}

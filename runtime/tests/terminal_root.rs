@@ -1,0 +1,86 @@
+//! Terminals: served in the foreground, or sent away. Needs root.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test tells by failing")]
+
+mod rig;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::process::Stdio;
+
+use nix::pty::{Winsize, openpty};
+use nix::sys::termios::{LocalFlags, tcgetattr};
+use rig::Rig;
+use serde_json::json;
+
+const SCRIPT: &str =
+    "tty; stty size; test -c /dev/console && echo console; read word; echo got $word; exit 7";
+
+fn read_until(master: &mut File, words: &str) -> String {
+    let mut seen = String::new();
+    let mut buffer = [0; 256];
+    while !seen.contains(words) {
+        let length = master.read(&mut buffer).unwrap();
+        assert!(length > 0, "{seen}");
+        seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+    seen
+}
+
+#[test]
+fn a_terminal_in_the_foreground_is_served_and_restored() {
+    let rig = Rig::new();
+    rig.script(SCRIPT)
+        .config(|config| config["process"]["terminal"] = json!(true));
+    let size = Winsize {
+        ws_row: 33,
+        ws_col: 99,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let pty = openpty(&size, None).unwrap();
+    let before = tcgetattr(&pty.slave).unwrap();
+    let end = |slave: &OwnedFd| Stdio::from(slave.try_clone().unwrap());
+    let mut child = rig
+        .command(&["run", "c"])
+        .stdin(end(&pty.slave))
+        .stdout(end(&pty.slave))
+        .stderr(end(&pty.slave))
+        .spawn()
+        .unwrap();
+    let mut master = File::from(pty.master);
+    let seen = read_until(&mut master, "console");
+    assert!(
+        seen.contains("/dev/pts/0") && seen.contains("33 99"),
+        "{seen}"
+    );
+    let during = tcgetattr(&pty.slave).unwrap();
+    assert!(!during.local_flags.contains(LocalFlags::ICANON));
+    master.write_all(b"hello\r").unwrap();
+    read_until(&mut master, "got hello");
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+    assert_eq!(tcgetattr(&pty.slave).unwrap(), before);
+    rig.assert_clean();
+}
+
+#[test]
+fn a_terminal_is_sent_to_the_console_socket() {
+    let rig = Rig::new();
+    rig.script(SCRIPT).config(|config| {
+        config["process"]["terminal"] = json!(true);
+        config["process"]["consoleSize"] = json!({"height": 11, "width": 22});
+    });
+    let path = rig.bundle().join("console");
+    let listener = UnixListener::bind(&path).unwrap();
+    rig.runtime(&["run", "-d", "--console-socket", path.to_str().unwrap(), "c"])
+        .ok();
+    let (socket, _) = listener.accept().unwrap();
+    let mut master = sysc_runtime::sys::terminal::receive(socket.as_fd()).unwrap();
+    let seen = read_until(&mut master, "console");
+    assert!(seen.contains("11 22"), "{seen}");
+    master.write_all(b"you\r").unwrap();
+    read_until(&mut master, "got you");
+    rig.until("c", "stopped");
+    rig.runtime(&["delete", "c"]).ok();
+}
