@@ -22,7 +22,9 @@ pub struct InvalidDigest {
 impl Digest {
     /// Parses `sha256:<hex>`.
     pub fn parse(text: &str) -> Result<Self, InvalidDigest> {
-        let invalid = || InvalidDigest { text: text.chars().take(100).collect() };
+        let invalid = || InvalidDigest {
+            text: text.chars().take(100).collect(),
+        };
         Self::from_hex(text.strip_prefix("sha256:").ok_or_else(invalid)?).map_err(|_| invalid())
     }
 
@@ -32,7 +34,9 @@ impl Digest {
         if good {
             Ok(Self(hex.to_owned()))
         } else {
-            Err(InvalidDigest { text: hex.chars().take(100).collect() })
+            Err(InvalidDigest {
+                text: hex.chars().take(100).collect(),
+            })
         }
     }
 

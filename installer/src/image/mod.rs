@@ -1,13 +1,33 @@
 //! From the text that a user types to an image and its layers, every byte of them verified.
 //!
-//! In: a reference. Out: an [`Image`] (manifest and configuration, checked against their
-//! digests) and, for each layer, a stream of plain tar bytes that fails rather than end when
-//! digest, size or diff id do not match. This room never writes to disk and knows nothing of
-//! OSTree.
+//! In: a [`Reference`] and the [`Access`] that this host has. Out: an [`Image`] (manifest and
+//! configuration, checked against their digests) and, for each layer, a [`LayerStream`] of plain
+//! tar bytes that fails rather than end when digest, size or diff id do not match. This room
+//! never writes to disk (but for the unpacked form of a compressed archive, in a file without a
+//! name) and knows nothing of OSTree.
 
+mod access;
+mod auth;
 pub mod digest;
+mod error;
+mod load;
+mod manifest;
+mod name;
+mod platform;
+mod policy;
+mod reference;
+mod search;
+mod stream;
+mod transport;
 
+pub use access::{Access, Patience, Proxies};
+pub use auth::Credentials;
 pub use digest::Digest;
+pub use error::{ByteCount, Error};
+pub use load::{Resolved, resolve};
+pub use platform::Platform;
+pub use reference::{Named, Reference, Stored};
+pub use stream::LayerStream;
 
 /// An image whose manifest and configuration were verified. Its layers are fetched apart.
 #[derive(Clone, Debug)]
@@ -15,8 +35,8 @@ pub struct Image {
     /// The name as the user typed it, without transport, plus `:latest` where no tag was given
     /// (`localhost:5000/etcd:3`); what the image is called in lists and in its OSTree ref.
     pub name: String,
-    /// What was asked for, in a form that [`Reference::parse`](reference) takes again: an update asks the
-    /// same source.
+    /// What was asked for, in a form that [`Reference::parse`] takes again: an update asks the same
+    /// source.
     pub source: String,
     /// Digest of the manifest's bytes.
     pub digest: Digest,
@@ -26,6 +46,14 @@ pub struct Image {
     pub config: Vec<u8>,
     /// From the lowest layer to the topmost one.
     pub layers: Vec<Layer>,
+}
+
+impl Image {
+    /// What a container of it is called unless the user says otherwise: the last part of the
+    /// name, plus `-TAG` when the tag is not `latest`.
+    pub fn default_container_name(&self) -> String {
+        name::container_name(&self.name)
+    }
 }
 
 /// One layer of an [`Image`].
