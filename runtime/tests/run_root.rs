@@ -119,6 +119,27 @@ fn limits_and_scores_are_set() {
 }
 
 #[test]
+fn our_own_umask_is_not_the_payloads() {
+    let rig = Rig::new();
+    rig.config(|config| {
+        let mount = json!({"destination": "/made/here", "type": "tmpfs", "source": "tmpfs"});
+        config["mounts"].as_array_mut().unwrap().push(mount);
+    });
+    rig.script("umask; stat -c %a /made");
+    let line = format!(
+        "umask 077; exec {} --root {} run c",
+        rig::executable().display(),
+        rig.state_root().display()
+    );
+    let output = std::process::Command::new("sh")
+        .args(["-c", &line])
+        .current_dir(rig.bundle())
+        .output()
+        .unwrap();
+    assert_eq!(rig::Ended::from(output).ok(), "0022\n755");
+}
+
+#[test]
 fn namespaces_are_new_and_named() {
     let rig = Rig::new();
     rig.config(|config| {

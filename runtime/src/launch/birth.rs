@@ -46,11 +46,11 @@ pub fn give(
     let made = bring_up(plan, &child, &host_end, &seen)
         .and_then(|()| record(bundle, plan, request, &child))
         .and_then(|state| {
+            let terminal = console.serve()?;
             claim.write(&state)?;
             if let Some(path) = &request.pid_file {
                 write_pid_file(path, child.pid)?;
             }
-            let terminal = console.serve()?;
             Ok((state, terminal))
         });
     match made {
