@@ -148,6 +148,13 @@ impl Rig {
             .unwrap()
     }
 
+    /// Runs a line in the host's shell, which can set what a test cannot set for itself alone.
+    pub fn shell(&self, line: &str) -> Ended {
+        let mut shell = Command::new("sh");
+        let output = shell.args(["-c", line]).current_dir(self.bundle()).output();
+        output.unwrap().into()
+    }
+
     /// The state of a container, parsed.
     pub fn state(&self, id: &str) -> Value {
         serde_json::from_str(&self.runtime(&["state", id]).ok()).unwrap()
