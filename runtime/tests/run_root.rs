@@ -253,6 +253,86 @@ fn seccomp_answers_as_configured() {
 }
 
 #[test]
+fn r17_filters_with_corners_start() {
+    let errno = |names: &[&str], args: serde_json::Value| json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "args": args});
+    let is = |index: u32, value: u64| json!({"index": index, "value": value, "op": "SCMP_CMP_EQ"});
+    let table = [
+        (
+            json!([{"names": ["mkdir"], "action": "SCMP_ACT_ALLOW"}]),
+            "made",
+        ),
+        (
+            json!([errno(&["frobnicate", "mkdir", "mkdirat"], json!([]))]),
+            "Operation not permitted",
+        ),
+        // Two conditions on two arguments: both must hold.
+        (
+            json!([errno(&["mkdir"], json!([is(1, 0o777), is(0, 0)]))]),
+            "made",
+        ),
+        // Two on the same argument: each is a rule of its own.
+        (
+            json!([errno(&["mkdir"], json!([is(1, 0o777), is(1, 0o700)]))]),
+            "Operation not permitted",
+        ),
+    ];
+    for (rules, words) in table {
+        let rig = Rig::new();
+        rig.config(|config| {
+            config["linux"]["seccomp"] =
+                json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": null, "syscalls": rules});
+        });
+        rig.script("umask 0; mkdir /tmp/d 2>&1 && echo made");
+        let ended = rig.run();
+        assert!(
+            ended.out.contains(words),
+            "{rules}: {} {}",
+            ended.out,
+            ended.err
+        );
+    }
+}
+
+#[test]
+fn the_root_can_be_entered_without_pivot_root() {
+    let rig = Rig::new();
+    rig.script("ls / | head -1; ls /proc/1/root/ | head -1; cat /proc/self/mountinfo | wc -l");
+    let words = rig.runtime(&["run", "--no-pivot", "c"]).ok();
+    assert!(words.starts_with("bin\nbin\n"), "{words}");
+}
+
+#[test]
+fn a_shared_root_lets_mounts_out() {
+    let rig = Rig::new();
+    let shared = rig.bundle().join("shared");
+    std::fs::create_dir_all(shared.join("inner")).unwrap();
+    let none = None::<&str>;
+    let flags = nix::mount::MsFlags::MS_BIND;
+    nix::mount::mount(Some(&shared), &shared, none, flags, none).unwrap();
+    nix::mount::mount(none, &shared, none, nix::mount::MsFlags::MS_SHARED, none).unwrap();
+    for (propagation, seen) in [("rshared", true), ("rslave", false)] {
+        rig.config(|config| {
+            let all = json!(["CAP_SYS_ADMIN"]);
+            config["process"]["capabilities"] = all;
+            config["linux"]["rootfsPropagation"] = json!(propagation);
+            let mounts = config["mounts"].as_array_mut().unwrap();
+            mounts.retain(|mount| mount["destination"] != "/s");
+            mounts.push(
+                json!({"destination": "/s", "source": shared, "options": ["rbind", propagation]}),
+            );
+        });
+        rig.script("mount -t tmpfs tmpfs /s/inner && touch /s/inner/x")
+            .run()
+            .ok();
+        assert_eq!(shared.join("inner/x").exists(), seen, "{propagation}");
+        if seen {
+            nix::mount::umount(&shared.join("inner")).unwrap();
+        }
+    }
+    nix::mount::umount(&shared).unwrap();
+}
+
+#[test]
 fn descriptors_are_not_inherited() {
     let rig = Rig::new();
     use std::os::fd::AsRawFd;
