@@ -21,7 +21,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::hooks;
 use crate::ladder::ChildEnd;
-use crate::plan::Plan;
+use crate::plan::{DEFAULT_UMASK, Plan};
 
 pub use start::StartGate;
 
@@ -110,6 +110,8 @@ fn become_payload(plan: &Plan, child: &Child) -> Result<std::convert::Infallible
     child
         .close_the_rest()
         .map_err(|errno| failed("close descriptors", errno))?;
+    // Mount points that are made have the modes that are asked for.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(DEFAULT_UMASK));
     // Until the parent has written the id maps and put us into our cgroup, nothing can be done.
     await_go(child)?;
     let cgroups = namespaces::enter(plan)?;
@@ -123,7 +125,7 @@ fn become_payload(plan: &Plan, child: &Child) -> Result<std::convert::Infallible
     devices::make_all(&host, &plan.devices)?;
     let pid = number_on_host();
     creation_hooks(plan, child, pid)?;
-    let covers = mask::Covers::from_host()?;
+    let covers = mask::Covers::from_host(&plan.masks)?;
     root::enter(&plan.root, host)?;
 
     sysctl::write_all(&plan.sysctls)?;

@@ -46,11 +46,11 @@ pub fn give(
     let made = bring_up(plan, &child, &host_end, &seen)
         .and_then(|()| record(bundle, plan, request, &child))
         .and_then(|state| {
+            let terminal = console.serve()?;
             claim.write(&state)?;
             if let Some(path) = &request.pid_file {
                 write_pid_file(path, child.pid)?;
             }
-            let terminal = console.serve()?;
             Ok((state, terminal))
         });
     match made {
@@ -122,7 +122,15 @@ fn with_borrowed_namespaces<T>(
         return make();
     }
     let open = |path: &str| File::open(path).map_err(|error| step(format!("open '{path}'"), error));
-    let ours = [(open("/proc/self/ns/pid")?, CloneFlags::CLONE_NEWPID)];
+    let time = CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
+    let borrows = |kind| namespaces.join_before.iter().any(|join| join.kind == kind);
+    let mut ours = Vec::new();
+    if borrows(CloneFlags::CLONE_NEWPID) {
+        ours.push((open("/proc/self/ns/pid")?, CloneFlags::CLONE_NEWPID));
+    }
+    if borrows(time) || namespaces.new_time.is_some() {
+        ours.push((open("/proc/self/ns/time")?, time));
+    }
     for join in &namespaces.join_before {
         let shown = join.path.display();
         let file = File::open(&join.path)
@@ -130,8 +138,7 @@ fn with_borrowed_namespaces<T>(
         setns(file, join.kind).map_err(|errno| step(format!("join '{shown}'"), errno))?;
     }
     if let Some(offsets) = &namespaces.new_time {
-        unshare(CloneFlags::from_bits_retain(libc::CLONE_NEWTIME))
-            .map_err(|errno| step("make a time namespace", errno))?;
+        unshare(time).map_err(|errno| step("make a time namespace", errno))?;
         std::fs::write("/proc/self/timens_offsets", offsets.concat())
             .map_err(|error| step("set linux.timeOffsets", error))?;
     }
