@@ -10,7 +10,9 @@
 //! The double line is the commit point: one renamed symlink. What comes after it can be run
 //! again at any time, and that is also how a crash is recovered from.
 
+pub mod cli;
 pub mod deployment;
+pub mod durable;
 pub mod exports;
 #[expect(
     clippy::disallowed_methods,
@@ -18,11 +20,14 @@ pub mod exports;
 )]
 pub mod host;
 pub mod image;
+pub mod interrupt;
 pub mod places;
 pub mod projection;
 pub mod report;
+pub mod settings;
 #[expect(
     clippy::disallowed_types,
     reason = "the one room that speaks to libostree"
 )]
 pub mod store;
+pub mod verb;

@@ -1,1 +1,42 @@
-//! room
+//! Deployments: complete, immutable directories, and the link that says which one counts.
+//!
+//! In: the merged tree and what was rendered for it. Out: a [`Deployment`], whole and fsynced,
+//! and then [`make_current`], the commit point of every transaction. On disk, below
+//! `/var/lib/containers/atomic`:
+//!
+//! ```text
+//! NAME -> NAME.0            which deployment is the current one
+//! NAME.0/                   a slot: the smallest free number
+//!     rootfs/               hard links into the repository
+//!     config.json           the OCI bundle's configuration
+//!     NAME.service          the unit, as projected
+//!     tmpfiles-NAME.conf    the tmpfiles lines, as projected
+//!     host/                 host files as they will be written
+//!     info                  what this is: names, serial, values, checksums
+//! .NAME.tmp-SERIAL/         being built; becomes a slot by a rename
+//! .NAME.trash-SERIAL/       being removed
+//! .storage/                 lock, serial counter, ledgers, the repository
+//! ```
+//!
+//! Which of container and slot a path is, its kind and `info` tell, never its spelling: a
+//! container may well be called `etcd-3.0`. Nothing outside that directory is touched here.
+
+mod current;
+mod draft;
+mod error;
+mod info;
+mod list;
+mod lock;
+mod name;
+mod remove;
+mod serial;
+
+pub use current::{drop_current, make_current};
+pub use draft::{Contents, Draft};
+pub use error::Error;
+pub use info::Info;
+pub use list::{Deployment, Deployments};
+pub use lock::Lock;
+pub use name::{ContainerName, InvalidName};
+pub use remove::remove;
+pub use serial::next as next_serial;

@@ -1,0 +1,58 @@
+# The only way in. `make demo` and `make test` need root and a current Rust toolchain; everything
+# else that is missing comes from Debian, and is named before it is installed.
+
+ARCH := $(shell uname -m)
+TARGET := $(ARCH)-unknown-linux-gnu
+BUILD := $(or $(CARGO_TARGET_DIR),target)
+DIST := $(CURDIR)/target/dist
+PREFIX ?= /usr/local
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+BUILD_PACKAGES := gcc libc6-dev libostree-dev libseccomp-dev pkg-config
+TEST_PACKAGES := attr busybox-static docker-registry iproute2 libcap2-bin mmdebstrap ostree systemd-container util-linux
+
+.PHONY: help build check unit e2e test demo deps build-deps cargo manual install clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: deps build ## etcd from a registry as a systemd service, step by step
+	SYSC_BIN=$(DIST) cargo run --quiet --release -p sysc-tests --bin demo
+
+test: deps check unit e2e ## everything that is checked
+
+build: build-deps cargo ## both programs, into target/dist
+	cargo build --release -p sysc
+	RUSTFLAGS='-C target-feature=+crt-static' LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH=/usr/lib/$(ARCH)-linux-gnu \
+		cargo build --release -p sysc-runtime --target $(TARGET)
+	install -D -t $(DIST) $(BUILD)/release/sysc $(BUILD)/$(TARGET)/release/sysc-runtime
+
+check: deps cargo ## formatting and lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+unit: deps cargo ## tests of the two crates; those that say so in their name need root
+	cargo test -p sysc -p sysc-runtime
+
+e2e: deps build ## real machines, a real registry
+	SYSC_BIN=$(DIST) cargo test --release -p sysc-tests
+
+manual: build-deps cargo ## manual pages and completions, into target/manual
+	cargo run --quiet --release -p sysc --example manual -- target/manual
+
+install: build ## both programs, into PREFIX/bin
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(DIST)/sysc $(DIST)/sysc-runtime
+
+deps: ; @$(call from-debian,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+build-deps: ; @$(call from-debian,$(BUILD_PACKAGES))
+
+# Names what is missing, then installs it.
+from-debian = missing=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then echo "installing from Debian:" $$missing; \
+	$(SUDO) apt-get update -q && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -q -y --no-install-recommends $$missing; fi
+
+cargo:
+	@command -v cargo >/dev/null || { echo "cargo is missing: sysc needs Rust 1.95 or newer (Debian 12's own is older); see https://rustup.rs" >&2; exit 1; }
+
+clean: ## what was built; the rigs' Debian trees too
+	rm -rf target

@@ -1,0 +1,142 @@
+//! The command line: every verb and option, said once; help, manual pages and completions come
+//! from here.
+
+use clap::{Args, Parser, Subcommand};
+
+/// OCI images as systemd services
+///
+/// sysc pulls an image into an OSTree repository, checks it out with hard links, renders the
+/// templates that the image carries in /exports and writes a systemd unit for it. systemd then
+/// starts and supervises it through sysc-runtime; nothing of sysc stays resident.
+#[derive(Debug, Parser)]
+#[command(name = "sysc", version, max_term_width = 100, after_long_help = AFTER_HELP)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  sysc install registry.example.com/etcd:3
+  systemctl start etcd-3
+  sysc status etcd-3
+  sysc uninstall etcd-3
+
+Files:
+  /etc/sysc/sysc.toml                  settings: repository, deployments, runtime
+  /etc/containers/registries.conf      registries, mirrors, unqualified names
+  /etc/containers/policy.json          what may be pulled
+  /var/lib/containers/atomic           deployments, and by default the OSTree repository
+
+Exit status: 0 done; 1 failed, and nothing was changed or left; 2 wrong usage;
+3 'status' of a container whose service is not running; 130 or 143 interrupted.";
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Install an image as a service: pull it if it is not here yet, and enable its unit
+    ///
+    /// The service is enabled but not started: configure it first, then `systemctl start NAME`.
+    Install(Install),
+    /// Stop and disable a service and remove what installing it wrote
+    ///
+    /// The image stays in the repository, and so does the service's data. Files that were
+    /// changed since they were written are kept and named.
+    Uninstall(Uninstall),
+    /// Fetch an image into the repository without installing it
+    Pull(Pull),
+    /// List the installed containers
+    #[command(visible_alias = "ls")]
+    List(Json),
+    /// Show a container: image, generation, unit and how its service does
+    Status(Status),
+    /// Images in the repository
+    #[command(subcommand)]
+    Images(Images),
+}
+
+/// Options of `sysc install`.
+#[derive(Debug, Args)]
+pub struct Install {
+    /// Name of the container and of its unit, instead of the image's name (and tag, unless it
+    /// is `latest`)
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub name: Option<String>,
+    /// Give a template variable of the image a value; can be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Show what would be written, and write nothing; the image must have been pulled
+    #[arg(long)]
+    pub display: bool,
+    /// The image.
+    #[command(flatten)]
+    pub from: Source,
+}
+
+/// Options of `sysc pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// The image.
+    #[command(flatten)]
+    pub from: Source,
+}
+
+/// Where an image comes from.
+#[derive(Debug, Args)]
+pub struct Source {
+    /// User and password for the registry, instead of those in auth.json
+    #[arg(
+        long,
+        value_name = "USER:PASSWORD",
+        env = "SYSC_SRC_CREDS",
+        hide_env_values = true
+    )]
+    pub src_creds: Option<String>,
+    /// REGISTRY/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:REF], oci-archive:FILE[:REF] or
+    /// docker-archive:FILE[:REF]
+    pub image: String,
+}
+
+/// Options of `sysc uninstall`.
+#[derive(Debug, Args)]
+pub struct Uninstall {
+    /// The container
+    pub name: String,
+}
+
+/// Output options of lists.
+#[derive(Debug, Args)]
+pub struct Json {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `sysc status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Text or JSON.
+    #[command(flatten)]
+    pub output: Json,
+    /// The container
+    pub name: String,
+}
+
+/// `sysc images …`
+#[derive(Debug, Subcommand)]
+pub enum Images {
+    /// List the images in the repository; `>` marks those that are installed
+    #[command(visible_alias = "ls")]
+    List(Json),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,120 @@
+//! File operations that survive a power cut: after each of these returns, the disk holds the
+//! old content or the new one, and never a part.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// Writes `content` with exactly the permissions `mode` to a file that must not exist yet, and
+/// syncs it. Its name is as durable as the caller makes it with [`sync_dir`].
+pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.sync_all()
+}
+
+/// Puts a file with `content` and `mode` at `path`, in place of what is there, in one step.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    switch(path, |temporary| create(temporary, content, mode))
+}
+
+/// Makes `path` a symbolic link to `target`, in place of what is there, in one step.
+pub fn replace_link(path: &Path, target: &Path) -> io::Result<()> {
+    switch(path, |temporary| symlink(target, temporary))
+}
+
+/// Removes the file or link `path` for good. `false`: there was none.
+pub fn remove(path: &Path) -> io::Result<bool> {
+    match std::fs::remove_file(path) {
+        Ok(()) => sync_dir(parent(path)).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Renames `from` to `to`, both in the same directory, and syncs that directory.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)?;
+    sync_dir(parent(to))
+}
+
+/// Makes the entries of the directory `path` durable.
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Makes everything written to the file system of `path` durable.
+pub fn sync_file_system(path: &Path) -> io::Result<()> {
+    let directory = File::open(path)?;
+    nix::unistd::syncfs(std::os::fd::AsRawFd::as_raw_fd(&directory)).map_err(io::Error::from)
+}
+
+/// The name beside `path` under which its next content is prepared. One writer at a time (the
+/// lock), so one name is enough, and one left by a crash is written over.
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.sysc-tmp"))
+}
+
+fn switch(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let temporary = temporary(path);
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    make(&temporary)
+        .and_then(|()| rename(&temporary, path))
+        .inspect_err(|_| {
+            // The first error is the one to tell; what stays is overwritten the next time.
+            let _ = std::fs::remove_file(&temporary);
+        })
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replace_keeps_the_mode_and_leaves_no_temporary() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        replace(&path, b"one", 0o600).unwrap();
+        std::fs::write(dir.path().join(".a.sysc-tmp"), "left by a crash").unwrap();
+        replace(&path, b"two", 0o640).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_replaces_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("current");
+        replace_link(&path, Path::new("x.0")).unwrap();
+        replace_link(&path, Path::new("x.1")).unwrap();
+        assert_eq!(std::fs::read_link(&path).unwrap(), Path::new("x.1"));
+    }
+
+    #[test]
+    fn a_failing_replace_leaves_the_old_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("folder");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("inside"), "").unwrap();
+        assert!(replace(&path, b"x", 0o600).is_err());
+        assert!(path.join("inside").exists());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

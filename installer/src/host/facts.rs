@@ -1,0 +1,26 @@
+//! What this host and this process are.
+
+/// The capabilities that the running kernel has, by name (`CAP_CHOWN`), in the kernel's order.
+pub fn capabilities() -> Vec<String> {
+    let mut found: Vec<_> = caps::runtime::procfs_all_supported(None)
+        .unwrap_or_else(|_| caps::runtime::thread_all_supported())
+        .into_iter()
+        .collect();
+    found.sort_by_key(|capability| capability.index());
+    found.iter().map(ToString::to_string).collect()
+}
+
+/// This process acts as root.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn capabilities_are_in_the_kernels_order() {
+        let all = super::capabilities();
+        assert_eq!(all.first().map(String::as_str), Some("CAP_CHOWN"));
+        assert!(all.len() > 35, "{all:?}");
+    }
+}

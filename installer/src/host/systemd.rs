@@ -1,0 +1,115 @@
+//! The service manager, asked through systemctl.
+//!
+//! systemctl and not D-Bus: it speaks to systemd's private socket, so that the same path works
+//! before D-Bus is up, in early boot.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{Error, run};
+
+/// The system's manager. Having one means that systemd runs here.
+#[derive(Debug)]
+pub struct Systemd(());
+
+/// What systemd says of a unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitState {
+    properties: BTreeMap<String, String>,
+}
+
+impl Systemd {
+    /// The manager of this host (sd_booted(3)).
+    pub fn connect() -> Result<Self, Error> {
+        if Path::new("/run/systemd/system").is_dir() {
+            Ok(Self(()))
+        } else {
+            Err(Error::NoSystemd)
+        }
+    }
+
+    /// Lets systemd read all unit files again.
+    pub fn reload(&self) -> Result<(), Error> {
+        run("systemctl", &["daemon-reload"]).map(drop)
+    }
+
+    /// Enables `unit` as its `[Install]` section says. It is not started.
+    pub fn enable(&self, unit: &str) -> Result<(), Error> {
+        run("systemctl", &["--no-reload", "enable", "--", unit]).map(drop)
+    }
+
+    /// Removes the links that enabling `unit` made. No effect on a unit that has none.
+    pub fn disable(&self, unit: &str) -> Result<(), Error> {
+        run("systemctl", &["--no-reload", "disable", "--", unit]).map(drop)
+    }
+
+    /// Stops `unit` and waits for it. No effect on one that does not run.
+    pub fn stop(&self, unit: &str) -> Result<(), Error> {
+        run("systemctl", &["stop", "--", unit]).map(drop)
+    }
+
+    /// Forgets that `unit` has failed, if it has.
+    pub fn reset_failed(&self, unit: &str) {
+        // Fails where systemd does not know the unit at all: then there is nothing to forget.
+        let _ = run("systemctl", &["reset-failed", "--", unit]);
+    }
+
+    /// What systemd knows of `unit`; of one that it does not know, LoadState is `not-found`.
+    pub fn show(&self, unit: &str) -> Result<UnitState, Error> {
+        let wanted = "LoadState,FragmentPath,UnitFileState,ActiveState,SubState,Result,MainPID,\
+                      NRestarts,ExecMainCode,ExecMainStatus,ActiveEnterTimestamp,\
+                      InactiveEnterTimestamp";
+        run("systemctl", &["show", "--property", wanted, "--", unit]).map(|text| UnitState {
+            properties: parse(&text),
+        })
+    }
+}
+
+impl UnitState {
+    /// A property by its name in org.freedesktop.systemd1(5); empty where systemd has none.
+    pub fn get(&self, name: &str) -> &str {
+        self.properties.get(name).map_or("", String::as_str)
+    }
+
+    /// There is a unit file of this name somewhere.
+    pub fn exists(&self) -> bool {
+        !matches!(self.get("LoadState"), "not-found" | "")
+    }
+
+    /// The state in one word, as lists show it: `running`, `failed`, `inactive` or what systemd
+    /// calls a state between these.
+    pub fn word(&self) -> &str {
+        match (self.get("ActiveState"), self.get("SubState")) {
+            ("active", "running") => "running",
+            ("", _) => "unknown",
+            (active, _) => active,
+        }
+    }
+}
+
+fn parse(text: &str) -> BTreeMap<String, String> {
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_in_one_word() {
+        let word = |text: &str| {
+            UnitState {
+                properties: parse(text),
+            }
+            .word()
+            .to_owned()
+        };
+        assert_eq!(word("ActiveState=active\nSubState=running\n"), "running");
+        assert_eq!(word("ActiveState=active\nSubState=exited\n"), "active");
+        assert_eq!(word("ActiveState=failed\nSubState=failed\n"), "failed");
+        assert_eq!(word("LoadState=loaded\n"), "unknown");
+    }
+}

@@ -1,0 +1,130 @@
+//! Performing: the changes, one after the other.
+
+use std::path::Path;
+
+use super::plan::Found;
+use super::want::link_sha256;
+use super::{Change, Error, Ledger};
+use crate::durable;
+use crate::host::{self, Systemd};
+use crate::image::Digest;
+
+/// The hands that changes are made with.
+pub(super) struct Hands<'a> {
+    pub systemd: &'a Systemd,
+    pub storage: &'a Path,
+}
+
+impl Hands<'_> {
+    /// Makes `changes` in their order. Removing goes on after a failure, and all failures are
+    /// returned; anything else that fails ends it, and so do failures before the ledger is
+    /// closed: it stays open, and the next projection goes on from it.
+    pub fn apply(&self, changes: &[Change]) -> Result<(), Error> {
+        let mut failures = Vec::new();
+        for change in changes {
+            let closes = match change {
+                Change::Record(ledger) => ledger.complete,
+                change => matches!(change, Change::Forget(_)),
+            };
+            if closes && !failures.is_empty() {
+                break;
+            }
+            match (self.make(change), change) {
+                (Ok(()), _) => {}
+                (Err(error), Change::Remove(_) | Change::RemoveDirIfEmpty(_)) => {
+                    failures.push(error);
+                }
+                (Err(error), _) => {
+                    failures.push(error);
+                    break;
+                }
+            }
+        }
+        Error::all(failures)
+    }
+
+    fn make(&self, change: &Change) -> Result<(), Error> {
+        let host = |done: Result<(), host::Error>| {
+            done.map_err(|source| Error::Host {
+                change: change.to_string(),
+                source,
+            })
+        };
+        match change {
+            Change::Record(ledger) => ledger.write(self.storage),
+            Change::Write { path, from, mode } => write(path, from, *mode),
+            Change::Link { path, target } => durable::replace_link(path, target)
+                .map_err(|source| Error::io("write the link", path, source)),
+            Change::MakeDir(path) => make_dir(path),
+            Change::Remove(path) => durable::remove(path)
+                .map(drop)
+                .map_err(|source| Error::io("remove", path, source)),
+            Change::Keep(_) => Ok(()),
+            Change::Reload => host(self.systemd.reload()),
+            Change::CreateTmpfiles(path) => host(host::create_tmpfiles(path)),
+            Change::Enable(unit) => host(self.systemd.enable(unit)),
+            Change::Stop(unit) => host(self.stop(unit)),
+            Change::Disable(unit) => host(self.systemd.disable(unit)),
+            Change::ResetFailed(unit) => {
+                self.systemd.reset_failed(unit);
+                Ok(())
+            }
+            Change::RemoveDirIfEmpty(path) => remove_dir_if_empty(path),
+            Change::Forget(name) => Ledger::remove(self.storage, name),
+        }
+    }
+
+    /// A unit that systemd does not know (its file was deleted by hand) does not run.
+    fn stop(&self, unit: &str) -> Result<(), host::Error> {
+        if self.systemd.show(unit)?.exists() {
+            self.systemd.stop(unit)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// What is at `path` of the host. Something that cannot be read counts as changed by somebody.
+pub(super) fn look(path: &Path) -> Found {
+    let Ok(metadata) = path.symlink_metadata() else {
+        return Found::Nothing;
+    };
+    if metadata.is_dir() {
+        Found::Dir
+    } else if metadata.is_symlink() {
+        let target = std::fs::read_link(path).unwrap_or_default();
+        Found::Content(link_sha256(&target))
+    } else if metadata.is_file() {
+        let content = std::fs::read(path).map(|content| Digest::of(&content).hex().to_owned());
+        Found::Content(content.unwrap_or_default())
+    } else {
+        Found::Content(String::new())
+    }
+}
+
+fn write(path: &Path, from: &Path, mode: u32) -> Result<(), Error> {
+    let content = std::fs::read(from).map_err(|source| Error::io("read", from, source))?;
+    if let Some(parent) = path.parent() {
+        make_dir(parent)?;
+    }
+    durable::replace(path, &content, mode).map_err(|source| Error::io("write", path, source))
+}
+
+fn make_dir(path: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(path).map_err(|source| Error::io("create", path, source))
+}
+
+fn remove_dir_if_empty(path: &Path) -> Result<(), Error> {
+    use std::io::ErrorKind;
+    match std::fs::remove_dir(path) {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory
+            ) =>
+        {
+            Err(Error::io("remove", path, error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,88 @@
+//! The changes that a projection is made of.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::Ledger;
+
+/// One effect on the host. Each can be made again without harm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Writes the ledger: before the first change, and complete after the last.
+    Record(Box<Ledger>),
+    /// Copies a file out of the deployment, in one step.
+    Write {
+        /// Where it goes.
+        path: PathBuf,
+        /// The file in the deployment.
+        from: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// Makes a symbolic link.
+    Link {
+        /// Where it goes.
+        path: PathBuf,
+        /// What it says.
+        target: PathBuf,
+    },
+    /// Makes a directory, and those above it.
+    MakeDir(PathBuf),
+    /// Removes a file or link that we wrote.
+    Remove(PathBuf),
+    /// Leaves a file that somebody changed since we wrote it.
+    Keep(PathBuf),
+    /// Lets systemd read its unit files again.
+    Reload,
+    /// Lets systemd-tmpfiles create what this configuration file asks for.
+    CreateTmpfiles(PathBuf),
+    /// Enables a unit.
+    Enable(String),
+    /// Stops a unit and waits for its end.
+    Stop(String),
+    /// Removes the links that enable a unit.
+    Disable(String),
+    /// Forgets that a unit has failed.
+    ResetFailed(String),
+    /// Removes a directory that we made, if nothing is in it.
+    RemoveDirIfEmpty(PathBuf),
+    /// Forgets the ledger: nothing of the container is left on the host.
+    Forget(String),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record(ledger) => write!(f, "record what is written for '{}'", ledger.name),
+            Self::Write { path, .. } => write!(f, "write '{}'", path.display()),
+            Self::Link { path, target } => {
+                write!(f, "link '{}' to '{}'", path.display(), target.display())
+            }
+            Self::MakeDir(path) => write!(f, "create the directory '{}'", path.display()),
+            Self::Remove(path) => write!(f, "remove '{}'", path.display()),
+            Self::Keep(path) => {
+                write!(
+                    f,
+                    "keep '{}', which was changed on this host",
+                    path.display()
+                )
+            }
+            Self::Reload => f.write_str("reload systemd"),
+            Self::CreateTmpfiles(path) => {
+                write!(f, "create the temporary files of '{}'", path.display())
+            }
+            Self::Enable(unit) => write!(f, "enable '{unit}'"),
+            Self::Stop(unit) => write!(f, "stop '{unit}'"),
+            Self::Disable(unit) => write!(f, "disable '{unit}'"),
+            Self::ResetFailed(unit) => write!(f, "reset '{unit}'"),
+            Self::RemoveDirIfEmpty(path) => {
+                write!(
+                    f,
+                    "remove the directory '{}' if it is empty",
+                    path.display()
+                )
+            }
+            Self::Forget(name) => write!(f, "forget '{name}'"),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The ledger: what was written on the host for a container, `.storage/ledger/NAME.json`.
+//!
+//! It is written before the first change, with all that is going to be written, so that after a
+//! crash nothing of ours is taken for somebody else's; and once more, marked complete, after
+//! the last.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use crate::durable;
+
+const FORMAT: u32 = 1;
+
+/// The record of one container's traces on the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Ledger {
+    /// Version of this format.
+    pub format: u32,
+    /// The container.
+    pub name: String,
+    /// The generation that was projected.
+    pub serial: u64,
+    /// Every change was made.
+    pub complete: bool,
+    /// The unit, if there is one (`NAME.service`).
+    pub unit: Option<String>,
+    /// Files, and the SHA-256 (hexadecimal) of the content that they were given; of a link, that
+    /// of its target's text. A directory has none.
+    pub files: BTreeMap<PathBuf, Option<String>>,
+    /// Directories that tmpfiles lines of ours created.
+    pub directories: BTreeSet<PathBuf>,
+    /// What a later version added.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Ledger {
+    /// An empty ledger of generation `serial` of `name`.
+    pub fn new(name: &str, serial: u64) -> Self {
+        Self {
+            format: FORMAT,
+            name: name.to_owned(),
+            serial,
+            complete: false,
+            unit: None,
+            files: BTreeMap::new(),
+            directories: BTreeSet::new(),
+            other: serde_json::Map::new(),
+        }
+    }
+
+    /// The ledger of `name`. `None`: nothing was ever written for it, or all of it was removed.
+    pub fn read(storage: &Path, name: &str) -> Result<Option<Self>, Error> {
+        let path = file(storage, name);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(Error::io("read", &path, source)),
+        };
+        let ledger: Self = serde_json::from_slice(&text).map_err(|source| Error::Ledger {
+            path: path.clone(),
+            source,
+        })?;
+        if ledger.format > FORMAT {
+            return Err(Error::NewerLedger {
+                path,
+                format: ledger.format,
+            });
+        }
+        Ok(Some(ledger))
+    }
+
+    /// Writes it, durably.
+    pub fn write(&self, storage: &Path) -> Result<(), Error> {
+        let path = file(storage, &self.name);
+        let failed = |source| Error::io("write", &path, source);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(failed)?;
+        }
+        let text = serde_json::to_vec_pretty(self).map_err(|source| Error::Ledger {
+            path: path.clone(),
+            source,
+        })?;
+        durable::replace(&path, &text, 0o600).map_err(failed)
+    }
+
+    /// Forgets the ledger of `name`.
+    pub fn remove(storage: &Path, name: &str) -> Result<(), Error> {
+        let path = file(storage, name);
+        durable::remove(&path)
+            .map(drop)
+            .map_err(|source| Error::io("remove", &path, source))
+    }
+
+    /// The containers that have a ledger.
+    pub fn names(storage: &Path) -> Result<BTreeSet<String>, Error> {
+        let dir = storage.join("ledger");
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(BTreeSet::new());
+            }
+            Err(source) => return Err(Error::io("read", &dir, source)),
+        };
+        let mut names = BTreeSet::new();
+        for entry in entries {
+            let entry = entry.map_err(|source| Error::io("read", &dir, source))?;
+            if let Some(name) = entry
+                .file_name()
+                .to_str()
+                .and_then(|file| file.strip_suffix(".json"))
+            {
+                names.insert(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+}
+
+fn file(storage: &Path, name: &str) -> PathBuf {
+    storage.join("ledger").join(format!("{name}.json"))
+}

@@ -1,0 +1,31 @@
+//! One file per verb: the tale of what it does, told in calls to the rooms.
+
+mod display;
+mod image_files;
+mod images;
+mod install;
+mod list;
+mod pull;
+mod rendering;
+mod session;
+mod status;
+mod uninstall;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Images, Verb};
+use crate::report::Report;
+use session::Session;
+
+/// Does what `cli` asks and says with which status to exit.
+pub fn run(cli: Cli, report: &Report) -> anyhow::Result<ExitCode> {
+    let session = Session::open(report)?;
+    match cli.verb {
+        Verb::Install(options) => install::run(&options, &session),
+        Verb::Uninstall(options) => uninstall::run(&options, &session),
+        Verb::Pull(options) => pull::run(&options, &session),
+        Verb::List(options) => list::run(&options, &session),
+        Verb::Status(options) => status::run(&options, &session),
+        Verb::Images(Images::List(options)) => images::list(&options, &session),
+    }
+}

@@ -1,0 +1,71 @@
+//! From an image's tree to what is rendered for this host.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::image_files::StoredFiles;
+use super::session::Session;
+use crate::deployment::ContainerName;
+use crate::exports::{self, Exports, Host, Rendered, Request, SourceKind};
+use crate::host;
+use crate::store::{Store, StoredImage, Tree};
+
+/// A generation that is going to be deployed.
+pub(super) struct Generation<'a> {
+    pub name: &'a ContainerName,
+    pub image: &'a StoredImage,
+    pub user_values: BTreeMap<String, String>,
+    pub serial: u64,
+    pub slot: PathBuf,
+}
+
+/// Renders everything that `generation` consists of besides its root file system.
+pub(super) fn render(
+    generation: &Generation,
+    tree: &Tree,
+    store: &Store,
+    session: &Session,
+) -> anyhow::Result<Rendered> {
+    let exports = Exports::read(&StoredFiles { store, tree })?;
+    let host = host_values(session)?;
+    let request = Request {
+        name: generation.name.as_str(),
+        serial: generation.serial,
+        destdir: &generation.slot.to_string_lossy(),
+        image_name: &generation.image.name,
+        image_id: generation.image.digest.hex(),
+        image_config: &generation.image.config,
+        user_values: &generation.user_values,
+        host: &host,
+        carried: &[],
+        source: &kind_of_source,
+    };
+    exports::render(&exports, &request)
+        .with_context(|| format!("cannot render the image '{}'", generation.image.name))
+}
+
+/// What this host gives to templates.
+fn host_values(session: &Session) -> anyhow::Result<Host> {
+    let installer = std::env::current_exe().context("cannot tell where this program is")?;
+    Ok(Host {
+        run_directory: "/run".to_owned(),
+        state_directory: "/var/lib".to_owned(),
+        conf_directory: "/etc".to_owned(),
+        runtime: session.runtime()?.to_string_lossy().into_owned(),
+        installer: installer.to_string_lossy().into_owned(),
+        uuid: uuid::Uuid::new_v4().to_string(),
+        capabilities: host::capabilities(),
+        uid: 0,
+        gid: 0,
+    })
+}
+
+fn kind_of_source(path: &str) -> SourceKind {
+    match Path::new(path).metadata() {
+        Ok(metadata) if metadata.is_dir() => SourceKind::Dir,
+        Ok(_) => SourceKind::File,
+        Err(_) => SourceKind::Missing,
+    }
+}

@@ -1,0 +1,140 @@
+//! What every verb starts from, and the conditions under which one may change something.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use crate::deployment::{Deployments, Lock};
+use crate::host::{self, Systemd};
+use crate::places::Places;
+use crate::projection;
+use crate::report::Report;
+use crate::settings::{self, Settings};
+use crate::store::Store;
+
+/// The settings and places of this call.
+pub(super) struct Session<'a> {
+    pub settings: Settings,
+    pub places: Places,
+    pub deployments: Deployments,
+    pub report: &'a Report,
+}
+
+/// The right to change the store: the lock is held, the repository open.
+pub(super) struct StoreAccess {
+    pub store: Store,
+    _lock: Lock,
+}
+
+/// The right to change the host: what an earlier command left unfinished is finished.
+pub(super) struct HostAccess {
+    pub store: Store,
+    pub systemd: Systemd,
+    _lock: Lock,
+}
+
+impl<'a> Session<'a> {
+    pub fn open(report: &'a Report) -> anyhow::Result<Self> {
+        let settings = Settings::read(Path::new(settings::FILE), &|name| std::env::var_os(name))?;
+        let places = Places::system(&settings);
+        let deployments = Deployments::new(&places.deployments);
+        Ok(Self {
+            settings,
+            places,
+            deployments,
+            report,
+        })
+    }
+
+    /// For verbs that only read: the repository, where there is one already.
+    pub fn look_into_store(&self) -> anyhow::Result<Option<Store>> {
+        for repository in self.places.repositories() {
+            if let Some(store) = Store::open_existing(&repository)? {
+                return Ok(Some(store));
+            }
+        }
+        Ok(None)
+    }
+
+    /// For verbs that write to the repository alone.
+    pub fn change_store(&self) -> anyhow::Result<StoreAccess> {
+        let lock = self.lock()?;
+        Ok(StoreAccess {
+            store: self.open_store()?,
+            _lock: lock,
+        })
+    }
+
+    /// For verbs that change the host.
+    pub fn change_host(&self) -> anyhow::Result<HostAccess> {
+        let systemd = Systemd::connect()?;
+        let lock = self.lock()?;
+        let store = self.open_store()?;
+        let recovered = projection::recover(&self.places, &systemd, &store)
+            .context("cannot finish what an earlier command left")?;
+        for name in recovered.projected {
+            self.report.note(format_args!(
+                "finished what an earlier command left of '{name}'"
+            ));
+        }
+        for kept in recovered.kept {
+            self.report.warn(kept);
+        }
+        Ok(HostAccess {
+            store,
+            systemd,
+            _lock: lock,
+        })
+    }
+
+    /// The runtime that units call: the configured one, or the one beside this program.
+    pub fn runtime(&self) -> anyhow::Result<PathBuf> {
+        let program = std::env::current_exe().context("cannot tell where this program is")?;
+        let runtime = match &self.settings.runtime {
+            Some(runtime) => runtime.clone(),
+            None => program.with_file_name("sysc-runtime"),
+        };
+        if !runtime.is_file() {
+            bail!(
+                "the runtime '{}' is not installed\n\
+                 help: install sysc-runtime beside sysc, or set 'runtime' in {}",
+                runtime.display(),
+                settings::FILE
+            );
+        }
+        Ok(runtime)
+    }
+
+    fn lock(&self) -> anyhow::Result<Lock> {
+        let waiting = || {
+            self.report
+                .note("another sysc is at work; waiting for it to end")
+        };
+        Ok(Lock::acquire(&self.places.storage(), waiting)?)
+    }
+
+    /// The first of the possible repositories whose files can be linked to the deployments.
+    fn open_store(&self) -> anyhow::Result<Store> {
+        let mut failure = None;
+        for repository in self.places.repositories() {
+            match Store::open(&repository, self.deployments.dir()) {
+                Ok(store) => return Ok(store),
+                Err(error) => failure = Some(failure.unwrap_or(error)),
+            }
+        }
+        Err(failure.map_or_else(
+            || anyhow::anyhow!("no repository is configured"),
+            Into::into,
+        ))
+    }
+}
+
+/// Said first, before anything else can fail for want of permission.
+pub(super) fn require_root(verb: &str) -> anyhow::Result<()> {
+    if host::is_root() {
+        return Ok(());
+    }
+    bail!(
+        "'sysc {verb}' changes the system and needs root\nhelp: call it as root, for example with sudo"
+    )
+}

@@ -1,0 +1,35 @@
+//! `sysc uninstall`: the link goes first, then every trace that projecting left.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use super::session::{Session, require_root};
+use crate::cli::Uninstall;
+use crate::deployment::{ContainerName, drop_current};
+use crate::projection::{self, Change, Ledger};
+
+pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<ExitCode> {
+    require_root("uninstall")?;
+    let name = ContainerName::parse(&options.name)?;
+    let access = session.change_host()?;
+    let dropped = drop_current(&session.deployments, &name)?;
+    // A ledger without a deployment: an uninstall that failed half-way, called again.
+    if !dropped && Ledger::read(&session.places.storage(), name.as_str())?.is_none() {
+        bail!("there is no container '{name}'\nhelp: 'sysc list' shows those that there are");
+    }
+    let changes = projection::project(&session.places, &access.systemd, &name)
+        .with_context(|| format!("'{name}' is not wholly uninstalled; call the same again"))?;
+    for change in changes
+        .iter()
+        .filter(|change| matches!(change, Change::Keep(_)))
+    {
+        session.report.note(change);
+    }
+    let cleaned = projection::recover(&session.places, &access.systemd, &access.store)?;
+    for kept in cleaned.kept {
+        session.report.warn(kept);
+    }
+    session.report.say(format_args!("uninstalled '{name}'"));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,215 @@
+//! The demonstration: etcd, from a registry, as a systemd service, and gone again.
+//!
+//! On a throw-away machine, or with `DEMO_HOST=self` on this host where systemd has booted it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use sysc_tests::command::{self, Output};
+use sysc_tests::images;
+use sysc_tests::machine::Machine;
+use sysc_tests::product;
+use sysc_tests::registry::Registry;
+use sysc_tests::snapshot::Snapshot;
+use sysc_tests::tree::Suite;
+
+/// What a running host changes by itself, and the store, which keeps pulled images.
+const NOT_OURS: [&str; 8] = [
+    "proc",
+    "sys",
+    "dev",
+    "run",
+    "tmp",
+    "var/log",
+    "var/lib/systemd",
+    "var/lib/containers",
+];
+
+const NAME: &str = "etcd-3";
+
+fn main() -> Result<()> {
+    let begun = Instant::now();
+    heading("An image: etcd from Debian's packages, with templates in /exports");
+    let image = images::etcd()?;
+    println!("{}", image.digest());
+
+    heading("A registry on 127.0.0.1");
+    let registry = Registry::start()?;
+    let reference = registry.push(&image, "etcd:3")?;
+    println!("{reference}");
+
+    heading("A host that systemd has booted, with sysc and sysc-runtime, and no engine");
+    let host = Host::find()?;
+    host.show(&["systemctl", "--version"])?;
+    host.without_engines()?;
+    let before = host.snapshot()?;
+
+    heading("sysc install");
+    host.show(&["sysc", "install", &reference])?;
+    heading("systemctl start");
+    host.show(&["systemctl", "start", NAME])?;
+    host.show(&["systemctl", "status", "--no-pager", "--lines=0", NAME])?;
+    let state = host.run(&["systemctl", "is-active", NAME])?.ok()?;
+    ensure!(state.trim() == "active", "the service is {state}");
+
+    heading("etcdctl put, etcdctl get");
+    host.use_etcd()?;
+    heading("sysc list");
+    host.show(&["sysc", "list"])?;
+    heading("The process tree: systemd, then etcd; no runtime and no shim between or beside them");
+    host.process_tree()?;
+
+    heading("sysc uninstall");
+    host.show(&["sysc", "uninstall", NAME])?;
+    host.nothing_is_left(&before)?;
+    println!(
+        "\ndone in {:.1} s; nothing is left",
+        begun.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+fn heading(text: &str) {
+    println!("\n=== {text}");
+}
+
+/// Where the demonstration takes place.
+enum Host {
+    Machine(Box<Machine>),
+    Itself { programs: PathBuf },
+}
+
+impl Host {
+    fn find() -> Result<Self> {
+        match std::env::var("DEMO_HOST").as_deref() {
+            Ok("self") => {
+                ensure!(
+                    Path::new("/run/systemd/system").is_dir(),
+                    "DEMO_HOST=self needs a host that systemd has booted"
+                );
+                let [sysc, _] = product::programs()?;
+                let programs = sysc.parent().context("no directory")?.canonicalize()?;
+                Ok(Self::Itself { programs })
+            }
+            Ok(other) => bail!("DEMO_HOST={other} is unknown; 'self' is possible"),
+            Err(_) => Ok(Self::Machine(Box::new(Machine::boot(Suite::Bookworm)?))),
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Output> {
+        match self {
+            Self::Machine(machine) => machine.run(arguments),
+            Self::Itself { programs } => {
+                let path = std::env::var("PATH").unwrap_or_default();
+                let path = format!("PATH={}:{path}", programs.display());
+                command::run("env", &[&[path.as_str()], arguments].concat())
+            }
+        }
+    }
+
+    /// Shows the command and what it says; it must succeed.
+    fn show(&self, arguments: &[&str]) -> Result<()> {
+        println!("# {}", arguments.join(" "));
+        let output = self.run(arguments)?;
+        print!("{}{}", output.stderr, output.stdout);
+        output.ok().map(drop)
+    }
+
+    fn root(&self) -> PathBuf {
+        match self {
+            Self::Machine(machine) => machine.path("/"),
+            Self::Itself { .. } => PathBuf::from("/"),
+        }
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        match self {
+            Self::Machine(_) => Snapshot::of(&self.root(), &NOT_OURS),
+            // A busy host changes all the time; what sysc may touch is looked at.
+            Self::Itself { .. } => Snapshot::of(&self.root().join("etc"), &[]),
+        }
+    }
+
+    fn without_engines(&self) -> Result<()> {
+        for program in [
+            "runc",
+            "crun",
+            "skopeo",
+            "podman",
+            "conmon",
+            "dockerd",
+            "containerd",
+        ] {
+            let found = self.run(&["sh", "-c", &format!("command -v {program}")])?;
+            match self {
+                Self::Machine(_) => ensure!(found.status != 0, "{program} is installed"),
+                Self::Itself { .. } if found.status == 0 => println!("({program} is installed)"),
+                Self::Itself { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn use_etcd(&self) -> Result<()> {
+        let etcdctl = format!("/var/lib/containers/atomic/{NAME}/rootfs/usr/bin/etcdctl");
+        let end = Instant::now() + std::time::Duration::from_secs(30);
+        while self
+            .run(&["env", "ETCDCTL_API=3", &etcdctl, "endpoint", "health"])?
+            .status
+            != 0
+        {
+            ensure!(Instant::now() < end, "etcd does not answer");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        self.show(&["env", "ETCDCTL_API=3", &etcdctl, "put", "greeting", "hello"])?;
+        self.show(&["env", "ETCDCTL_API=3", &etcdctl, "get", "greeting"])?;
+        let got = self
+            .run(&["env", "ETCDCTL_API=3", &etcdctl, "get", "greeting"])?
+            .ok()?;
+        ensure!(got == "greeting\nhello\n", "etcd says {got:?}");
+        Ok(())
+    }
+
+    fn process_tree(&self) -> Result<()> {
+        self.show(&["ps", "-eo", "pid,ppid,args", "--forest"])?;
+        let main = self
+            .run(&["systemctl", "show", "--value", "-p", "MainPID", NAME])?
+            .ok()?;
+        let parent = self.run(&["ps", "-o", "ppid=", "-p", main.trim()])?.ok()?;
+        ensure!(
+            parent.trim() == "1",
+            "the parent of etcd is process {parent}"
+        );
+        let all = self.run(&["ps", "-eo", "comm="])?.ok()?;
+        let ours = all.lines().find(|name| name.starts_with("sysc"));
+        ensure!(ours.is_none(), "{ours:?} runs");
+        Ok(())
+    }
+
+    /// Data stays by design; the demonstration removes its own, then compares everything.
+    fn nothing_is_left(&self, before: &Snapshot) -> Result<()> {
+        let data = self.root().join("var/lib").join(NAME);
+        fs::remove_dir_all(&data).with_context(|| format!("cannot remove '{}'", data.display()))?;
+        let changes = before.changes(&self.snapshot()?);
+        ensure!(changes.is_empty(), "this is left:\n{}", changes.join("\n"));
+        let left = self.run(&[
+            "sh",
+            "-c",
+            "ps -eo args= | grep '[e]tcd'; grep etcd /proc/self/mountinfo",
+        ])?;
+        ensure!(left.stdout.is_empty(), "this is left:\n{}", left.stdout);
+        let cgroups = self
+            .run(&["sh", "-c", "find /sys/fs/cgroup -name '*etcd*'"])?
+            .ok()?;
+        ensure!(cgroups.is_empty(), "cgroups are left:\n{cgroups}");
+        let deployments = self.root().join("var/lib/containers/atomic");
+        let left: Vec<_> = fs::read_dir(deployments)?
+            .filter_map(|entry| Some(entry.ok()?.file_name()))
+            .filter(|name| name != ".storage")
+            .collect();
+        ensure!(left.is_empty(), "deployments are left: {left:?}");
+        Ok(())
+    }
+}

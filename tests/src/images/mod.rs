@@ -1,0 +1,106 @@
+//! The images that tests install: real daemons from Debian's packages, and a small one.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::image::{Builder, Image, Tar};
+use crate::tree;
+
+/// etcd as a system container: `/exports` with templates, as the real one has it.
+pub fn etcd() -> Result<Image> {
+    let tree = tree::packages("etcd", "etcd-server,etcd-client")?;
+    let exports = Tar::new()
+        .dir("exports", 0o755)
+        .file(
+            "exports/manifest.json",
+            0o644,
+            include_bytes!("etcd/manifest.json"),
+        )
+        .file(
+            "exports/config.json.template",
+            0o644,
+            include_bytes!("etcd/config.json.template"),
+        )
+        .file(
+            "exports/service.template",
+            0o644,
+            include_bytes!("etcd/service.template"),
+        )
+        .file(
+            "exports/tmpfiles.template",
+            0o644,
+            include_bytes!("etcd/tmpfiles.template"),
+        )
+        .dir("var/lib/etcd", 0o700);
+    let config = json!({"Entrypoint": ["/usr/bin/etcd"], "Labels": {"version": "3.4"}});
+    Ok(Builder::new(config)
+        .layer(files(&tree)?)
+        .layer(exports.finish())
+        .build())
+}
+
+/// chrony as anybody would package it: no `/exports`, only a command and a volume.
+pub fn chrony() -> Result<Image> {
+    let tree = tree::packages("chrony", "chrony")?;
+    let passwd = "root:x:0:0:root:/root:/bin/sh\n_chrony:x:999:999::/var/lib/chrony:/bin/false\n";
+    let group = "root:x:0:\n_chrony:x:999:\n";
+    let own = Tar::new()
+        .file("etc/passwd", 0o644, passwd.as_bytes())
+        .file("etc/group", 0o644, group.as_bytes())
+        .file(
+            "etc/chrony/chrony.conf",
+            0o644,
+            b"driftfile /var/lib/chrony/drift\nport 0\ncmdport 0\n",
+        );
+    let config = json!({
+        // -x: leaves the clock alone; -d: stays in the foreground and logs to standard error.
+        "Entrypoint": ["/usr/sbin/chronyd", "-d", "-x"],
+        "Volumes": {"/var/lib/chrony": {}},
+        "StopSignal": "SIGTERM",
+    });
+    Ok(Builder::new(config)
+        .layer(files(&tree)?)
+        .layer(own.finish())
+        .build())
+}
+
+/// A busybox root with these commands, and `/data`, in one layer.
+pub fn busybox_layer() -> Result<Vec<u8>> {
+    let busybox = std::fs::read("/bin/busybox")?;
+    let mut tar = Tar::new()
+        .dir("bin", 0o755)
+        .file("bin/busybox", 0o755, &busybox);
+    for command in [
+        "cat", "echo", "env", "id", "ls", "sh", "sleep", "touch", "true",
+    ] {
+        tar = tar.link(&format!("bin/{command}"), "busybox");
+    }
+    for dir in ["dev", "etc", "proc", "run", "sys", "tmp", "var", "var/lib"] {
+        tar = tar.dir(dir, 0o755);
+    }
+    let passwd = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:33:web:/:/bin/sh\n";
+    Ok(tar.file("etc/passwd", 0o644, passwd.as_bytes()).finish())
+}
+
+/// A service of a few lines of shell that stops on SIGTERM.
+pub fn busybox(script: &str) -> Result<Image> {
+    let config = json!({"Entrypoint": ["/bin/sh", "-c"], "Cmd": [script]});
+    Ok(Builder::new(config).layer(busybox_layer()?).build())
+}
+
+/// What [`busybox`] runs to be a service.
+pub const SERVICE: &str = "trap 'exit 0' TERM; echo started; while :; do sleep 0.2; done";
+
+/// A Debian tree as a layer, without what only its building needed.
+fn files(tree: &Path) -> Result<Vec<u8>> {
+    let mut tar = Tar::new();
+    for part in ["usr", "etc", "lib", "lib64", "bin", "sbin", "var/lib"] {
+        tar = tar.part(tree, part)?;
+    }
+    for dir in ["dev", "proc", "run", "sys", "tmp"] {
+        tar = tar.dir(dir, 0o755);
+    }
+    Ok(tar.finish())
+}

@@ -1,0 +1,20 @@
+//! The programs under test.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+/// `sysc` and `sysc-runtime`, as `make build` leaves them (`$SYSC_BIN` names another directory).
+pub fn programs() -> Result<[PathBuf; 2]> {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/dist");
+    let directory = std::env::var_os("SYSC_BIN").map_or(built, PathBuf::from);
+    let programs = ["sysc", "sysc-runtime"].map(|name| directory.join(name));
+    for program in &programs {
+        ensure!(
+            program.is_file(),
+            "'{}' is missing; call 'make build' first",
+            program.display()
+        );
+    }
+    Ok(programs)
+}

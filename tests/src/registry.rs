@@ -1,0 +1,141 @@
+//! A real registry: Debian's docker-registry on a free port of 127.0.0.1.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::image::Image;
+
+/// A registry that runs as long as the value lives.
+#[derive(Debug)]
+pub struct Registry {
+    server: Child,
+    port: u16,
+    dir: TempDir,
+}
+
+impl Registry {
+    /// Starts one with nothing in it.
+    pub fn start() -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        // Closed again, so that the registry can have the port.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let config = dir.path().join("config.yml");
+        fs::write(&config, configuration(dir.path().join("storage"), port))?;
+        let log = fs::File::create(dir.path().join("log"))?;
+        let server = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "docker-registry", "serve"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("cannot start docker-registry")?;
+        let mut registry = Self { server, port, dir };
+        registry.await_answer()?;
+        Ok(registry)
+    }
+
+    /// `127.0.0.1:PORT`
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Pushes `image` as `REPOSITORY:TAG` and returns the whole reference.
+    pub fn push(&self, image: &Image, name: &str) -> Result<String> {
+        let (repository, tag) = name.split_once(':').context("give a tag")?;
+        let base = format!("http://{}/v2/{repository}", self.address());
+        for (digest, blob) in image.blobs() {
+            let begun = ureq::post(format!("{base}/blobs/uploads/")).send_empty()?;
+            let location = begun
+                .headers()
+                .get("location")
+                .context("no upload location")?;
+            let location = location.to_str()?;
+            let joint = if location.contains('?') { '&' } else { '?' };
+            ureq::put(format!("{location}{joint}digest={digest}"))
+                .header("content-type", "application/octet-stream")
+                .send(blob)?;
+        }
+        for manifest in image.manifests() {
+            let reference = if manifest.top { tag } else { &manifest.digest };
+            ureq::put(format!("{base}/manifests/{reference}"))
+                .header("content-type", &manifest.media_type)
+                .send(&manifest.bytes)?;
+        }
+        Ok(format!("{}/{name}", self.address()))
+    }
+
+    /// The requests so far, one a line: method, path, status.
+    pub fn requests(&self) -> Result<Vec<String>> {
+        let log = fs::read_to_string(self.dir.path().join("log"))?;
+        let field = |line: &str, key: &str| {
+            let (_, rest) = line.split_once(&format!("{key}="))?;
+            Some(
+                rest.split(' ')
+                    .next()
+                    .unwrap_or_default()
+                    .trim_matches('"')
+                    .to_owned(),
+            )
+        };
+        let request = |line: &str| {
+            line.contains("response completed").then_some(())?;
+            let method = field(line, "http.request.method")?;
+            let status = field(line, "http.response.status")?;
+            Some(format!(
+                "{method} {} {status}",
+                field(line, "http.request.uri")?
+            ))
+        };
+        Ok(log.lines().filter_map(request).collect())
+    }
+
+    /// How often blobs were sent.
+    pub fn blobs_sent(&self) -> Result<usize> {
+        let sent = |line: &String| {
+            line.starts_with("GET ") && line.contains("/blobs/sha256:") && line.ends_with(" 200")
+        };
+        Ok(self.requests()?.iter().filter(|line| sent(line)).count())
+    }
+
+    fn await_answer(&mut self) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < end {
+            if ureq::get(format!("http://{}/v2/", self.address()))
+                .call()
+                .is_ok()
+            {
+                return Ok(());
+            }
+            if let Some(status) = self.server.try_wait()? {
+                let log = fs::read_to_string(self.dir.path().join("log"))?;
+                bail!("docker-registry ended with {status}:\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("docker-registry does not answer")
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn configuration(storage: PathBuf, port: u16) -> String {
+    format!(
+        "version: 0.1\n\
+         log:\n  level: info\n  accesslog:\n    disabled: true\n\
+         storage:\n  filesystem:\n    rootdirectory: {}\n\
+         http:\n  addr: 127.0.0.1:{port}\n",
+        storage.display()
+    )
+}

@@ -1,0 +1,229 @@
+//! The main job: an image from a registry becomes a service that systemd runs.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use sysc_tests::images;
+use sysc_tests::machine::Machine;
+use sysc_tests::registry::Registry;
+use sysc_tests::snapshot::Snapshot;
+use sysc_tests::tree::Suite;
+
+/// What changes on a running machine without us, and the store, which keeps pulled images.
+const NOT_OURS: [&str; 9] = [
+    "proc",
+    "sys",
+    "dev",
+    "run",
+    "tmp",
+    "var/log",
+    "var/lib/systemd",
+    "var/lib/containers",
+    "etc/machine-id",
+];
+
+/// An etcd with ports of its own: machines share the host's network.
+fn ports(base: u16) -> Vec<String> {
+    let client = format!("http://127.0.0.1:{base}");
+    let peer = format!("http://127.0.0.1:{}", base + 1);
+    [
+        ("ETCD_LISTEN_CLIENT_URLS", client.clone()),
+        ("ETCD_ADVERTISE_CLIENT_URLS", client),
+        ("ETCD_LISTEN_PEER_URLS", peer.clone()),
+        ("ETCD_INITIAL_ADVERTISE_PEER_URLS", peer.clone()),
+        ("ETCD_INITIAL_CLUSTER", format!("default={peer}")),
+    ]
+    .into_iter()
+    .flat_map(|(name, value)| ["--set".to_owned(), format!("{name}={value}")])
+    .collect()
+}
+
+fn etcd_on(suite: Suite, base: u16) -> Result<()> {
+    let registry = Registry::start()?;
+    let image = registry.push(&images::etcd()?, "etcd:3")?;
+    let machine = Machine::boot(suite)?;
+    let before = Snapshot::of(&machine.path("/"), &NOT_OURS)?;
+
+    let set = ports(base);
+    let mut install = vec!["sysc", "install"];
+    install.extend(set.iter().map(String::as_str));
+    install.push(&image);
+    machine.ok(&install)?;
+    assert_eq!(machine.property("etcd-3", "ActiveState")?, "inactive");
+    assert_eq!(machine.property("etcd-3", "UnitFileState")?, "enabled");
+
+    machine.ok(&["systemctl", "start", "etcd-3"])?;
+    assert_eq!(machine.property("etcd-3", "SubState")?, "running");
+    let endpoints = format!("--endpoints=http://127.0.0.1:{base}");
+    let client = "/var/lib/containers/atomic/etcd-3/rootfs/usr/bin/etcdctl";
+    let etcdctl = |arguments: &[&str]| {
+        let mut command = vec!["env", "ETCDCTL_API=3", client, endpoints.as_str()];
+        command.extend(arguments);
+        machine.run(&command)
+    };
+    machine.until("etcd answers", || {
+        Ok(etcdctl(&["endpoint", "health"])?.status == 0)
+    })?;
+    etcdctl(&["put", "greeting", "hello"])?.ok()?;
+    assert_eq!(etcdctl(&["get", "greeting"])?.ok()?, "greeting\nhello\n");
+
+    nothing_between(&machine, "etcd-3")?;
+    ensure!(machine.ok(&["sysc", "list"])?.contains("running"));
+    machine.ok(&["systemctl", "restart", "etcd-3"])?;
+    machine.until("etcd answers again", || {
+        Ok(etcdctl(&["get", "greeting"])?.status == 0)
+    })?;
+    assert_eq!(etcdctl(&["get", "greeting"])?.ok()?, "greeting\nhello\n");
+
+    machine.ok(&["systemctl", "stop", "etcd-3"])?;
+    assert_eq!(machine.property("etcd-3", "Result")?, "success");
+    machine.ok(&["sysc", "uninstall", "etcd-3"])?;
+    let data = machine.path("/var/lib/etcd-3");
+    ensure!(data.join("default.etcd").is_dir(), "data is never removed");
+    std::fs::remove_dir_all(data)?;
+    assert_eq!(
+        before.changes(&Snapshot::of(&machine.path("/"), &NOT_OURS)?),
+        [""; 0]
+    );
+    Ok(())
+}
+
+/// systemd itself is the payload's parent, and the payload alone is in the unit's cgroup.
+fn nothing_between(machine: &Machine, unit: &str) -> Result<()> {
+    let main = machine.property(unit, "MainPID")?;
+    let status = machine.sh(&format!("cat /proc/{main}/status"))?;
+    let field = |name: &str| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::trim)
+    };
+    assert_eq!(field("PPid:"), Some("1"));
+    let all = machine.ok(&["ps", "-eo", "comm="])?;
+    for other in [
+        "sysc",
+        "runc",
+        "crun",
+        "conmon",
+        "skopeo",
+        "podman",
+        "containerd",
+    ] {
+        ensure!(
+            !all.lines().any(|name| name.starts_with(other)),
+            "{other} runs:\n{all}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn etcd_from_a_registry_on_debian_12() -> Result<()> {
+    etcd_on(Suite::Bookworm, 21300)
+}
+
+#[test]
+fn etcd_from_a_registry_on_debian_13() -> Result<()> {
+    etcd_on(Suite::Trixie, 21400)
+}
+
+#[test]
+fn an_ordinary_image_is_a_service() -> Result<()> {
+    let registry = Registry::start()?;
+    let image = registry.push(&images::chrony()?, "time/chrony:latest")?;
+    let machine = Machine::boot(Suite::Bookworm)?;
+    machine.ok(&["sysc", "install", &image])?;
+    machine.ok(&["systemctl", "start", "chrony"])?;
+    machine.until("chronyd says that it runs", || {
+        Ok(machine.journal("chrony")?.contains("chronyd version"))
+    })?;
+    assert_eq!(machine.property("chrony", "SubState")?, "running");
+    nothing_between(&machine, "chrony")?;
+    ensure!(
+        machine.path("/var/lib/chrony/var/lib/chrony").is_dir(),
+        "the volume is on the host"
+    );
+    machine.ok(&["systemctl", "stop", "chrony"])?;
+    assert_eq!(machine.property("chrony", "Result")?, "success");
+    machine.ok(&["sysc", "uninstall", "chrony"])?;
+    Ok(())
+}
+
+/// The same, with everything a busybox image can say in its configuration.
+#[test]
+fn the_images_own_configuration_is_honoured() -> Result<()> {
+    let config = serde_json::json!({
+        "Entrypoint": ["/bin/sh", "-c"],
+        "Cmd": ["id -u; pwd; echo $GREETING; touch /data/x && echo wrote; touch /x || echo refused; \
+                 trap 'echo stopped by INT; exit 0' INT; while :; do sleep 0.1; done"],
+        "Env": ["GREETING=hello", "PATH=/bin"],
+        "User": "web",
+        "WorkingDir": "/etc",
+        "StopSignal": "SIGINT",
+        "Volumes": {"/data": {}},
+    });
+    let image = sysc_tests::image::Builder::new(config)
+        .layer(images::busybox_layer()?)
+        .build();
+    let machine = Machine::boot(Suite::Bookworm)?;
+    image.write_layout(&machine.path("/root/web"), "web")?;
+    machine.ok(&["sysc", "install", "oci:/root/web"])?;
+    machine.ok(&["systemctl", "start", "web"])?;
+    machine.until("it has tried everything", || {
+        Ok(machine.journal("web")?.contains("refused"))
+    })?;
+    machine.ok(&["systemctl", "stop", "web"])?;
+    let journal = machine.journal("web")?;
+    for line in ["33", "/etc", "hello", "wrote", "refused", "stopped by INT"] {
+        ensure!(
+            journal.lines().any(|said| said == line),
+            "'{line}' is missing:\n{journal}"
+        );
+    }
+    assert_eq!(machine.property("web", "Result")?, "success");
+    Ok(())
+}
+
+/// A payload that ends with a failure is restarted by systemd, and one that is killed too; the
+/// record of the former run is never in the way (U03).
+#[test]
+fn u03_every_start_after_a_crash_works() -> Result<()> {
+    let machine = Machine::boot(Suite::Bookworm)?;
+    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "box")?;
+    machine.ok(&["sysc", "install", "oci:/root/box"])?;
+    machine.ok(&["systemctl", "start", "box"])?;
+    for round in 1..=3u32 {
+        let main = machine.property("box", "MainPID")?;
+        machine.ok(&["kill", "-KILL", &main])?;
+        machine.until("systemd has restarted it", || {
+            Ok(machine.property("box", "NRestarts")? == round.to_string()
+                && machine.property("box", "SubState")? == "running")
+        })?;
+    }
+    let records = std::fs::read_dir(machine.path("/run/sysc-runtime"))?.count();
+    assert_eq!(records, 1);
+    machine.ok(&["systemctl", "stop", "box"])?;
+    assert_eq!(
+        std::fs::read_dir(machine.path("/run/sysc-runtime"))?.count(),
+        0
+    );
+    Ok(())
+}
+
+/// Enabled means: up after the next boot, with no command of ours in between (U08: and without
+/// asking any registry).
+#[test]
+fn u08_a_start_needs_no_registry() -> Result<()> {
+    let registry = Registry::start()?;
+    let image = registry.push(&images::busybox(images::SERVICE)?, "box:1")?;
+    let machine = Machine::boot(Suite::Bookworm)?;
+    machine.ok(&["sysc", "install", &image])?;
+    let asked = registry.requests()?.len();
+    ensure!(asked > 0, "the log shows what was asked");
+    machine.ok(&["systemctl", "start", "box-1"])?;
+    assert_eq!(registry.requests()?.len(), asked);
+    let wants = "/etc/systemd/system/multi-user.target.wants/box-1.service";
+    let link = std::fs::read_link(machine.path(wants)).context("it is not enabled")?;
+    assert_eq!(link, Path::new("/etc/systemd/system/box-1.service"));
+    Ok(())
+}
