@@ -17,7 +17,7 @@ help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: deps build ## etcd from a registry as a systemd service, step by step
-	SYSC_BIN=$(DIST) cargo run --quiet --release -p sysc-tests --bin demo
+	SYSC_BIN=$(DIST) cargo run --quiet -p sysc-tests --bin demo
 
 test: deps check unit e2e ## everything that is checked
 
@@ -35,7 +35,7 @@ unit: deps cargo ## tests of the two crates; those that say so in their name nee
 	cargo test -p sysc -p sysc-runtime
 
 e2e: deps build ## real machines, a real registry
-	SYSC_BIN=$(DIST) cargo test --release -p sysc-tests
+	SYSC_BIN=$(DIST) cargo test -p sysc-tests
 
 manual: build-deps cargo ## manual pages and completions, into target/manual
 	cargo run --quiet --release -p sysc --example manual -- target/manual
