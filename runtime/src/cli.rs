@@ -4,6 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use oci_spec::runtime::Capability;
+
+use crate::cgroup::Below;
 
 /// Starts containers from OCI bundles.
 #[derive(Debug, Parser)]
@@ -62,6 +65,8 @@ pub enum LogFormat {
 pub enum Verb {
     /// Create a container and start it
     Run(RunArgs),
+    /// Run another program in a container
+    Exec(ExecArgs),
     /// Create a container, whose program waits for `start`
     Create(CreateArgs),
     /// Start the program of a created container
@@ -120,6 +125,69 @@ pub struct CreateArgs {
     /// Descriptors from 3 upwards that the program gets
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub preserve_fds: u32,
+}
+
+/// Arguments of `exec`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// Leave once the program has begun
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Give it a terminal
+    #[arg(short, long)]
+    pub tty: bool,
+    /// User, and group, by number
+    #[arg(short, long, value_name = "UID[:GID]", value_parser = user)]
+    pub user: Option<(u32, Option<u32>)>,
+    /// Further group, by number
+    #[arg(short = 'g', long, value_name = "GID")]
+    pub additional_gids: Vec<u32>,
+    /// Set a variable of its environment
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Working directory, in the container
+    #[arg(long, value_name = "DIR")]
+    pub cwd: Option<PathBuf>,
+    /// Further capability
+    #[arg(short, long, value_name = "NAME", value_parser = capability)]
+    pub cap: Vec<Capability>,
+    /// File with the process as JSON; other flags about it are ignored then
+    #[arg(short, long, value_name = "FILE")]
+    pub process: Option<PathBuf>,
+    /// File that the number of the process is written to
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+    /// Socket that the terminal's master is sent to
+    #[arg(long, value_name = "SOCKET")]
+    pub console_socket: Option<PathBuf>,
+    /// Descriptors from 3 upwards that the program gets
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub preserve_fds: u32,
+    /// Keep it from new privileges
+    #[arg(long)]
+    pub no_new_privs: bool,
+    /// AppArmor profile
+    #[arg(long, value_name = "PROFILE")]
+    pub apparmor: Option<String>,
+    /// SELinux label
+    #[arg(long, value_name = "LABEL")]
+    pub process_label: Option<String>,
+    /// Cgroup below the container's
+    #[arg(long, value_name = "[CONTROLLER:]PATH")]
+    pub cgroup: Vec<Below>,
+    /// Also if the container is paused; the program then waits for `resume`
+    #[arg(long)]
+    pub ignore_paused: bool,
+    /// Name of the container
+    pub id: String,
+    /// The program and its arguments
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required_unless_present = "process"
+    )]
+    pub command: Vec<String>,
 }
 
 /// A container's name alone.
@@ -186,7 +254,7 @@ pub struct SpecArgs {
 impl Verb {
     /// Whether processes of a container could reach this one.
     pub fn enters_a_container(&self) -> bool {
-        matches!(self, Verb::Run(_) | Verb::Create(_))
+        matches!(self, Verb::Run(_) | Verb::Create(_) | Verb::Exec(_))
     }
 
     /// `--preserve-fds`, for verbs that start a program.
@@ -194,9 +262,32 @@ impl Verb {
         match self {
             Verb::Run(args) => Some(args.create.preserve_fds),
             Verb::Create(args) => Some(args.preserve_fds),
+            Verb::Exec(args) => Some(args.preserve_fds),
             _ => None,
         }
     }
+
+    /// The status that says that we failed: with `exec` one that programs rarely have.
+    pub fn failure_status(&self) -> u8 {
+        match self {
+            Verb::Exec(_) => 255,
+            _ => 1,
+        }
+    }
+}
+
+fn user(text: &str) -> Result<(u32, Option<u32>), std::num::ParseIntError> {
+    match text.split_once(':') {
+        Some((user, group)) => Ok((user.parse()?, Some(group.parse()?))),
+        None => Ok((text.parse()?, None)),
+    }
+}
+
+fn capability(text: &str) -> Result<Capability, String> {
+    let upper = text.to_uppercase();
+    let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
+    name.parse()
+        .map_err(|_| format!("unknown capability '{text}'"))
 }
 
 /// Words to meaning.
@@ -223,6 +314,10 @@ mod tests {
             "sysc-runtime run -d --pid-file /run/container-etcd.pid etcd",
             "sysc-runtime --root /x --log /l --log-format json --systemd-cgroup create --bundle /b \
              --pid-file /p --console-socket /s --no-pivot --no-new-keyring --preserve-fds 2 c",
+            "sysc-runtime exec -d -t -u 1:2 -g 5 -e A=1 --env B=2 --cwd / -c CAP_KILL --cap net_raw \
+             --pid-file /p --console-socket /s --preserve-fds 1 --no-new-privs --apparmor a \
+             --process-label l --cgroup cpu:/x --ignore-paused c sh -c -x",
+            "sysc-runtime exec --process /p.json c",
             "sysc-runtime --debug start c",
             "sysc-runtime state c",
             "sysc-runtime kill c",
@@ -245,6 +340,10 @@ mod tests {
             "sysc-runtime run",
             "sysc-runtime fly c",
             "sysc-runtime run a b",
+            "sysc-runtime exec c",
+            "sysc-runtime exec -u web c true",
+            "sysc-runtime exec -c CAP_FLY c true",
+            "sysc-runtime exec --cgroup ../x c true",
         ] {
             assert!(words(line).is_err(), "{line}");
         }

@@ -53,12 +53,12 @@ impl Log {
     }
 }
 
-/// Tells why the command failed, and gives the status for that.
-pub fn failure(log: &Log, error: &anyhow::Error) -> ExitCode {
+/// Tells why the command failed; the verb's status for that is handed through.
+pub fn failure(log: &Log, error: &anyhow::Error, status: u8) -> ExitCode {
     let message = one_line(error);
     eprintln!("sysc-runtime: {message}");
     log.append("error", &message);
-    ExitCode::FAILURE
+    ExitCode::from(status)
 }
 
 /// Something that went wrong without stopping the command.

@@ -1,6 +1,6 @@
 //! The container's side of the clone.
 //!
-//! In: a [`Plan`] and the child's end of the ladder. Out: the payload, executed in this process; or
+//! In: a [`Task`] and the child's end of the ladder. Out: the payload, executed in this process; or
 //! one sentence said up the ladder. Nothing here prints or logs: after the root is changed there is
 //! nowhere to print to. What reads like a list below is the order that matters.
 
@@ -9,6 +9,7 @@ mod copy_up;
 mod devices;
 mod exec;
 mod identity;
+mod join;
 mod mask;
 mod mounts;
 mod namespaces;
@@ -21,8 +22,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::hooks;
 use crate::ladder::ChildEnd;
-use crate::plan::Plan;
+use crate::plan::{Payload, Plan};
+use crate::record::HookState;
 
+pub use join::Target;
 pub use start::StartGate;
 
 /// What stopped the child. The text goes up the ladder.
@@ -52,7 +55,26 @@ pub(crate) fn failed(what: impl Into<String>, why: impl std::fmt::Display) -> Er
     }
 }
 
-/// What the child has in its hands besides the plan.
+/// What the child does before it becomes the payload.
+#[derive(Debug)]
+pub enum Task<'a> {
+    /// Makes the container.
+    Make {
+        /// Which.
+        plan: &'a Plan,
+        /// The state that hooks inside the container read.
+        state: &'a HookState,
+    },
+    /// Enters one that is there.
+    Join {
+        /// What for.
+        payload: &'a Payload,
+        /// Which.
+        target: &'a Target,
+    },
+}
+
+/// What the child has in its hands besides its task.
 #[derive(Debug)]
 pub struct Child {
     /// Its end of the ladder.
@@ -61,8 +83,6 @@ pub struct Child {
     pub console: Option<OwnedFd>,
     /// What releases the payload.
     pub gate: StartGate,
-    /// The state that hooks inside the container read.
-    pub state: crate::record::HookState,
     /// Descriptors that belong to the payload.
     pub passed: Passed,
     /// Whether the payload gets a session keyring of its own.
@@ -81,8 +101,11 @@ pub struct Passed {
 impl Child {
     /// The parent's descriptors came with the clone. Its end of the ladder must go, or its death
     /// would go unnoticed; its lock, or it would be held; and none may be found by the payload.
-    fn close_the_rest(&self) -> nix::Result<()> {
+    fn close_the_rest(&self, task: &Task) -> nix::Result<()> {
         let mut keep = self.gate.descriptors();
+        if let Task::Join { target, .. } = task {
+            keep.extend(target.descriptors());
+        }
         keep.push(self.ladder.as_raw_fd());
         keep.extend(self.console.as_ref().map(AsRawFd::as_raw_fd));
         keep.extend((3..).take(self.passed.count as usize));
@@ -91,8 +114,8 @@ impl Child {
 }
 
 /// Becomes the payload. Returns only when that failed, with the status to exit with.
-pub fn run(plan: &Plan, child: Child) -> i32 {
-    match become_payload(plan, &child) {
+pub fn run(task: &Task, child: Child) -> i32 {
+    match become_payload(task, &child) {
         Err(Error::Orphaned) => 1,
         Err(error) => {
             let sentence = error.to_string();
@@ -105,47 +128,78 @@ pub fn run(plan: &Plan, child: Child) -> i32 {
     }
 }
 
-fn become_payload(plan: &Plan, child: &Child) -> Result<std::convert::Infallible, Error> {
+fn become_payload(task: &Task, child: &Child) -> Result<std::convert::Infallible, Error> {
     crate::sys::signals::reset_for_payload().map_err(|errno| failed("reset signals", errno))?;
     child
-        .close_the_rest()
+        .close_the_rest(task)
         .map_err(|errno| failed("close descriptors", errno))?;
     // Until the parent has written the id maps and put us into our cgroup, nothing can be done.
     await_go(child)?;
-    let cgroups = namespaces::enter(plan)?;
-    if child.session_keyring {
-        crate::sys::process::new_session_keyring()
-            .map_err(|errno| failed("make a session keyring", errno))?;
+    match task {
+        Task::Make { plan, state } => {
+            let pid = make(plan, state, child)?;
+            let program = identity::assume(&plan.payload, child)?;
+            await_start(child)?;
+            let hooks = plan.hooks.start_container().as_deref();
+            hooks::run("startContainer", hooks, &state.text("created", pid))?;
+            exec::execute(&plan.payload, &program)
+        }
+        Task::Join { payload, target } => {
+            target.enter()?;
+            new_session_keyring(child)?;
+            terminal::set_up(payload, child.console.as_ref(), terminal::Console::Nobody)?;
+            let program = identity::assume(payload, child)?;
+            await_start(child)?;
+            exec::execute(payload, &program)
+        }
     }
+}
+
+/// Everything around the payload. Returns the number that the host has for us.
+fn make(plan: &Plan, state: &HookState, child: &Child) -> Result<Option<i32>, Error> {
+    let cgroups = namespaces::enter(plan)?;
+    new_session_keyring(child)?;
 
     let host = root::prepare(plan, cgroups)?;
     mounts::make_all(&host, &plan.mounts)?;
     devices::make_all(&host, &plan.devices)?;
     let pid = number_on_host();
-    creation_hooks(plan, child, pid)?;
+    creation_hooks(plan, state, child, pid)?;
     let covers = mask::Covers::from_host()?;
     root::enter(&plan.root, host)?;
 
     sysctl::write_all(&plan.sysctls)?;
-    terminal::set_up(plan, child.console.as_ref())?;
+    terminal::set_up(
+        &plan.payload,
+        child.console.as_ref(),
+        terminal::Console::Container,
+    )?;
     root::protect(plan)?;
     mask::make_all(&plan.masks, covers)?;
+    Ok(pid)
+}
 
-    let program = identity::assume(plan, child)?;
+fn new_session_keyring(child: &Child) -> Result<(), Error> {
+    if !child.session_keyring {
+        return Ok(());
+    }
+    crate::sys::process::new_session_keyring()
+        .map_err(|errno| failed("make a session keyring", errno))
+}
+
+fn await_start(child: &Child) -> Result<(), Error> {
     child.ladder.ready().map_err(|_| Error::Orphaned)?;
-    child.gate.wait(&child.ladder)?;
-    let state = child.state.text("created", pid);
-    hooks::run(
-        "startContainer",
-        plan.hooks.start_container().as_deref(),
-        &state,
-    )?;
-    exec::execute(plan, &program)
+    child.gate.wait(&child.ladder)
 }
 
 /// prestart and createRuntime run on the host, createContainer here; all see the container's mounts
 /// before its root has changed.
-fn creation_hooks(plan: &Plan, child: &Child, pid: Option<i32>) -> Result<(), Error> {
+fn creation_hooks(
+    plan: &Plan,
+    state: &HookState,
+    child: &Child,
+    pid: Option<i32>,
+) -> Result<(), Error> {
     let on_host = [plan.hooks.prestart(), plan.hooks.create_runtime()];
     if on_host
         .iter()
@@ -154,7 +208,7 @@ fn creation_hooks(plan: &Plan, child: &Child, pid: Option<i32>) -> Result<(), Er
         child.ladder.ask_hooks().map_err(|_| Error::Orphaned)?;
         await_go(child)?;
     }
-    let state = child.state.text("creating", pid);
+    let state = state.text("creating", pid);
     Ok(hooks::run(
         "createContainer",
         plan.hooks.create_container().as_deref(),

@@ -2,6 +2,7 @@
 
 mod create;
 mod delete;
+mod exec;
 mod features;
 mod kill;
 mod list;
@@ -34,6 +35,7 @@ pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
     log.debug(&format!("{:?}", cli.verb));
     match &cli.verb {
         Verb::Run(args) => run::run(&tools, args, passed),
+        Verb::Exec(args) => exec::exec(&tools, args, passed),
         Verb::Create(args) => create::create(&tools, args, passed),
         Verb::Start(args) => start::start(&tools, &args.id),
         Verb::State(args) => state::state(&tools, &args.id),

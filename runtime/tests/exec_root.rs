@@ -1,0 +1,435 @@
+//! Another program in a container that runs. Needs root.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test tells by failing")]
+
+mod rig;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Stdio;
+
+use nix::pty::{Winsize, openpty};
+use nix::sys::termios::tcgetattr;
+use rig::{Ended, Rig, eventually};
+use serde_json::{Value, json};
+
+/// A rig whose container `c` sleeps.
+fn sleeping(change: impl FnOnce(&mut Value)) -> Rig {
+    let rig = Rig::new();
+    rig.config(change).args(&["sleep", "1000"]);
+    rig.runtime(&["run", "-d", "c"]).ok();
+    rig
+}
+
+fn exec(rig: &Rig, words: &[&str]) -> Ended {
+    rig.runtime(&[&["exec"], words].concat())
+}
+
+fn script(rig: &Rig, script: &str) -> Ended {
+    exec(rig, &["c", "sh", "-c", script])
+}
+
+/// It failed as a failing exec does: status 255 and one line, which is returned.
+fn refused(ended: Ended) -> String {
+    assert_eq!(ended.code, Some(255), "{}\n{}", ended.out, ended.err);
+    assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+    ended.err
+}
+
+#[test]
+fn r01_the_status_is_the_programs_or_255() {
+    let rig = sleeping(|_| {});
+    for (words, status) in [
+        (&["c", "true"][..], 0),
+        (&["c", "false"], 1),
+        (&["c", "sh", "-c", "exit 42"], 42),
+        (&["c", "sh", "-c", "kill -9 $$"], 137),
+        (&["c", "no-such-binary"], 255),
+        (&["no_such_container", "true"], 255),
+    ] {
+        assert_eq!(exec(&rig, words).code, Some(status), "{words:?}");
+    }
+}
+
+#[test]
+fn r04_a_failing_exec_does_not_touch_the_container() {
+    let rig = sleeping(|config| config["linux"]["cgroupsPath"] = json!("/sysc-exec-r04"));
+    std::fs::write(rig.rootfs().join("bin/broken"), "#!/mmnnttbb\n").unwrap();
+    std::fs::set_permissions(
+        rig.rootfs().join("bin/broken"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let before = rig.state("c");
+    let record = std::fs::read(rig.state_root().join("c/state.json")).unwrap();
+    for program in [
+        "/bin/bash",
+        "/no/such",
+        "nothing",
+        "broken",
+        "/etc",
+        "/etc/passwd",
+    ] {
+        let err = refused(exec(&rig, &["c", program]));
+        assert!(err.contains(program), "{err}");
+    }
+    for program in ["broken", "/bin/bash"] {
+        let err = refused(exec(&rig, &["c", program]));
+        assert!(err.contains("No such file or directory"), "{err}");
+    }
+    refused(exec(&rig, &["--cwd", "/nowhere", "c", "true"]));
+    refused(exec(&rig, &["--pid-file", "/no/such/file", "c", "true"]));
+    refused(exec(&rig, &["--cgroup", "nowhere", "c", "true"]));
+    refused(exec(&rig, &["--process-label", "x", "c", "true"]));
+    refused(exec(&rig, &["-t", "-d", "c", "true"]));
+    assert_eq!(rig.state("c"), before);
+    assert_eq!(
+        std::fs::read(rig.state_root().join("c/state.json")).unwrap(),
+        record
+    );
+    assert!(std::path::Path::new("/sys/fs/cgroup/pids/sysc-exec-r04").is_dir());
+    exec(&rig, &["c", "true"]).ok();
+}
+
+#[test]
+fn r08_the_environment_is_the_configured_one() {
+    let rig = sleeping(|config| config["process"]["env"] = json!(["PATH=/bin", "A=1", "B=2"]));
+    let lines = |out: String| -> Vec<String> { out.lines().map(str::to_owned).collect() };
+    assert_eq!(
+        lines(exec(&rig, &["c", "env"]).ok()),
+        ["PATH=/bin", "A=1", "B=2", "HOME=/root"]
+    );
+    assert_eq!(
+        lines(exec(&rig, &["--env", "B=9", "-e", "C=3", "-u", "33", "c", "env"]).ok()),
+        ["PATH=/bin", "A=1", "B=9", "C=3", "HOME=/srv"]
+    );
+}
+
+#[test]
+fn all_namespaces_root_and_directory_are_the_containers() {
+    let rig = sleeping(|config| {
+        let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.push(json!({"type": "user"}));
+        namespaces.push(json!({"type": "time"}));
+        let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        config["linux"]["uidMappings"] = map.clone();
+        config["linux"]["gidMappings"] = map;
+        config["process"]["cwd"] = json!("/tmp");
+    });
+    let pid = rig.pid("c");
+    let names = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"];
+    let wanted: Vec<String> = names
+        .iter()
+        .map(|name| std::fs::read_link(format!("/proc/{pid}/ns/{name}")).unwrap())
+        .map(|link| link.display().to_string())
+        .collect();
+    let out = script(&rig, "for n in user mnt pid net ipc uts cgroup time; do readlink /proc/self/ns/$n; done; pwd; hostname; id -u").ok();
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[..8], wanted);
+    assert_eq!(lines[8..], ["/tmp", "sysc", "0"]);
+}
+
+#[test]
+fn without_a_mount_namespace_the_root_is_still_the_containers() {
+    let rig = sleeping(|config| {
+        config["linux"] = json!({"namespaces": [{"type": "pid"}]});
+        config["mounts"] = json!([]);
+        config.as_object_mut().unwrap().remove("hostname");
+        config["process"]["capabilities"] = json!({"bounding": ["CAP_SYS_CHROOT"]});
+    });
+    std::fs::write(rig.rootfs().join("here"), "yes").unwrap();
+    assert_eq!(script(&rig, "cat /here; pwd").ok(), "yes/");
+}
+
+#[test]
+fn privileges_and_limits_are_the_configured_ones() {
+    let rig = sleeping(|config| {
+        config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}]);
+        config["process"]["oomScoreAdj"] = json!(321);
+        config["process"]["user"] = json!({"uid": 0, "gid": 0, "umask": 63, "additionalGids": [7]});
+        config["linux"]["seccomp"] = json!({
+            "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+            "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 6}]});
+    });
+    let status = "grep '^Cap\\|^NoNewPrivs\\|^Seccomp:' /proc/self/status";
+    let line = |out: &str, name: &str| {
+        let found = out.lines().find(|line| line.starts_with(name)).unwrap();
+        found.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    let out = script(
+        &rig,
+        &format!("ulimit -Sn; ulimit -Hn; cat /proc/self/oom_score_adj; umask; id -G; {status}"),
+    )
+    .ok();
+    assert_eq!(
+        out.lines().take(5).collect::<Vec<_>>(),
+        ["100", "200", "321", "0077", "0 7"]
+    );
+    for (name, value) in [
+        ("CapEff", "0000000020000420"),
+        ("CapBnd", "0000000020000420"),
+        ("NoNewPrivs", "1"),
+        ("Seccomp", "2"),
+    ] {
+        assert_eq!(line(&out, name), value, "{name}");
+    }
+    let err = script(&rig, "mkdir /tmp/d").err;
+    assert!(err.contains("No such device or address"), "{err}");
+    let out = exec(
+        &rig,
+        &[
+            "-c",
+            "CAP_NET_RAW",
+            "-g",
+            "9",
+            "c",
+            "sh",
+            "-c",
+            &format!("id -G; {status}"),
+        ],
+    )
+    .ok();
+    assert_eq!(out.lines().next(), Some("0 7 9"));
+    assert_eq!(line(&out, "CapEff"), "0000000020002420");
+    let out = exec(
+        &rig,
+        &[
+            "-u",
+            "33:34",
+            "c",
+            "sh",
+            "-c",
+            &format!("id -u; id -g; {status}"),
+        ],
+    )
+    .ok();
+    assert_eq!(out.lines().take(2).collect::<Vec<_>>(), ["33", "34"]);
+    assert_eq!(line(&out, "CapEff"), "0000000000000000");
+}
+
+#[test]
+fn a_process_may_come_from_a_file() {
+    let rig = sleeping(|_| {});
+    let path = rig.bundle().join("process.json");
+    let process = json!({"args": ["sh", "-c", "echo $X; id -u; pwd; exit 5"], "cwd": "/tmp",
+        "env": ["PATH=/bin", "X=y"], "user": {"uid": 33, "gid": 33}, "capabilities": ["CAP_KILL"]});
+    std::fs::write(&path, process.to_string()).unwrap();
+    let ended = exec(&rig, &["--process", path.to_str().unwrap(), "c"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(5), "y\n33\n/tmp"));
+    std::fs::write(&path, "{}").unwrap();
+    refused(exec(&rig, &["--process", path.to_str().unwrap(), "c"]));
+}
+
+#[test]
+fn it_is_accounted_where_the_container_is() {
+    let rig = sleeping(|config| config["linux"]["cgroupsPath"] = json!("/sysc-exec-cgroup"));
+    let place = std::path::Path::new("/sys/fs/cgroup/pids/sysc-exec-cgroup");
+    rig.runtime(&["exec", "-d", "--pid-file", "pid", "c", "sleep", "1000"])
+        .ok();
+    let pid: i32 = std::fs::read_to_string(rig.bundle().join("pid"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let table = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    assert_eq!(table(pid), table(rig.pid("c")));
+    std::fs::create_dir(place.join("below")).unwrap();
+    rig.runtime(&[
+        "exec",
+        "-d",
+        "--cgroup",
+        "pids:below",
+        "--pid-file",
+        "pid",
+        "c",
+        "sleep",
+        "1000",
+    ])
+    .ok();
+    let pid: i32 = std::fs::read_to_string(rig.bundle().join("pid"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(
+        table(pid).contains(":pids:/sysc-exec-cgroup/below\n"),
+        "{}",
+        table(pid)
+    );
+    assert!(table(pid).contains(":memory:/sysc-exec-cgroup\n"));
+    // Killing the first process ends all of them, since they share its PID namespace.
+    rig.runtime(&["delete", "--force", "c"]).ok();
+    eventually(|| !rig::is_alive(pid));
+    assert!(!place.exists());
+}
+
+#[test]
+fn a_container_without_a_cgroup_of_its_own_keeps_its_starters() {
+    let rig = sleeping(|_| {});
+    rig.runtime(&["exec", "-d", "--pid-file", "pid", "c", "sleep", "1000"])
+        .ok();
+    let pid = std::fs::read_to_string(rig.bundle().join("pid")).unwrap();
+    let table = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    assert_eq!(table(&pid), table(&rig.pid("c").to_string()));
+}
+
+#[test]
+fn no_descriptor_and_no_trace_of_the_host_leaks() {
+    let rig = sleeping(|_| {});
+    use std::os::fd::AsRawFd;
+    let file = File::open("/etc/passwd").unwrap();
+    let flags = nix::fcntl::FdFlag::empty();
+    nix::fcntl::fcntl(file.as_raw_fd(), nix::fcntl::FcntlArg::F_SETFD(flags)).unwrap();
+    // 3 is the listing's own.
+    assert_eq!(exec(&rig, &["c", "ls", "/proc/self/fd"]).ok(), "0\n1\n2\n3");
+    let err = refused(exec(&rig, &["--cwd", "/proc/self/fd/3", "c", "true"]));
+    assert!(err.contains("/proc/self/fd/3"), "{err}");
+}
+
+#[test]
+fn s05_our_file_cannot_be_reached_from_inside() {
+    let rig = sleeping(|config| {
+        config["process"]["capabilities"] = json!({"bounding": ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"],
+            "effective": ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"], "permitted": ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"]});
+    });
+    let sum = || {
+        std::fs::read(env!("CARGO_BIN_EXE_sysc-runtime"))
+            .unwrap()
+            .len()
+    };
+    let before = sum();
+    std::fs::write(rig.rootfs().join("bin/self"), "#!/proc/self/exe\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(rig.rootfs().join("bin/self"), mode).unwrap();
+    let attack = "for p in /proc/[0-9]*; do \
+        case \"$(readlink $p/exe)\" in *sysc-runtime*) (echo x >>$p/exe) 2>/dev/null && echo WRITTEN $p;; esac; done";
+    let watcher = rig.spawn(&[
+        "exec",
+        "c",
+        "sh",
+        "-c",
+        &format!("i=0; while [ $i -lt 60 ]; do {attack}; i=$((i+1)); done"),
+    ]);
+    for _ in 0..40 {
+        exec(&rig, &["c", "self"]);
+    }
+    let output = watcher.wait_with_output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("WRITTEN"));
+    assert_eq!(sum(), before);
+}
+
+#[test]
+fn stopped_and_bundleless_containers_are_refused() {
+    let rig = sleeping(|_| {});
+    let config = rig.bundle().join("config.json");
+    std::fs::rename(&config, rig.bundle().join("away")).unwrap();
+    let err = refused(exec(&rig, &["c", "true"]));
+    assert!(err.contains("config.json"), "{err}");
+    std::fs::rename(rig.bundle().join("away"), &config).unwrap();
+    rig.runtime(&["kill", "c", "KILL"]).ok();
+    rig.until("c", "stopped");
+    assert!(refused(exec(&rig, &["c", "true"])).contains("it is stopped"));
+}
+
+#[test]
+fn signals_are_handed_on_and_passed_descriptors_arrive() {
+    let rig = sleeping(|_| {});
+    let child = rig.spawn(&[
+        "exec",
+        "c",
+        "sh",
+        "-c",
+        "trap 'exit 42' TERM; touch /tmp/ready; while :; do sleep 0.01; done",
+    ]);
+    eventually(|| rig.rootfs().join("tmp/ready").exists());
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(42));
+    let line = format!(
+        "exec 3</etc/hostname; exec {} --root {} exec --preserve-fds 1 c cat /proc/self/fd/3",
+        env!("CARGO_BIN_EXE_sysc-runtime"),
+        rig.state_root().display()
+    );
+    #[allow(clippy::disallowed_methods, reason = "a shell can number descriptors")]
+    let output = std::process::Command::new("sh")
+        .args(["-c", &line])
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        std::fs::read_to_string("/etc/hostname").unwrap()
+    );
+}
+
+#[test]
+fn a_terminal_is_served_and_restored() {
+    let rig = sleeping(|_| {});
+    let size = Winsize {
+        ws_row: 33,
+        ws_col: 99,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let pty = openpty(&size, None).unwrap();
+    let before = tcgetattr(&pty.slave).unwrap();
+    let end = |slave: &OwnedFd| Stdio::from(slave.try_clone().unwrap());
+    for (line, status) in [
+        ("read word; echo got $word; exit 7", 7),
+        ("kill -9 $$", 137),
+    ] {
+        let script = format!("tty; stty size; {line}");
+        let mut child = rig
+            .command(&["exec", "-t", "c", "sh", "-c", &script])
+            .stdin(end(&pty.slave))
+            .stdout(end(&pty.slave))
+            .stderr(end(&pty.slave))
+            .spawn()
+            .unwrap();
+        let mut master = File::from(pty.master.try_clone().unwrap());
+        let mut seen = String::new();
+        let mut buffer = [0; 256];
+        while !seen.contains("33 99") {
+            let length = master.read(&mut buffer).unwrap();
+            seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
+        }
+        assert!(seen.contains("/dev/pts/0"), "{seen}");
+        master.write_all(b"hello\r").unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(status));
+        assert_eq!(tcgetattr(pty.slave.as_fd()).unwrap(), before);
+    }
+    // One that fails leaves the terminal as it was, too.
+    let failing = rig
+        .command(&["exec", "-t", "c", "/no/such"])
+        .stdin(end(&pty.slave))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(failing.code(), Some(255));
+    assert_eq!(tcgetattr(pty.slave.as_fd()).unwrap(), before);
+}
+
+#[test]
+fn a_pipe_in_the_place_of_passwd_keeps_nobody_waiting() {
+    let rig = sleeping(|_| {});
+    let passwd = rig.rootfs().join("etc/passwd");
+    std::fs::remove_file(&passwd).unwrap();
+    nix::unistd::mkfifo(&passwd, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    assert_eq!(script(&rig, "echo $HOME").ok(), "/root");
+}
+
+#[test]
+fn a_created_container_can_be_entered() {
+    let rig = Rig::new();
+    rig.args(&["sleep", "1000"]).runtime(&["create", "c"]).ok();
+    assert_eq!(script(&rig, "hostname").ok(), "sysc");
+    assert_eq!(rig.status("c"), "created");
+    rig.runtime(&["start", "c"]).ok();
+}
+
+#[test]
+fn two_hundred_short_ones_do_not_hang() {
+    let rig = sleeping(|_| {});
+    for _ in 0..200 {
+        exec(&rig, &["c", "true"]).ok();
+    }
+    assert_eq!(rig.status("c"), "running");
+}
