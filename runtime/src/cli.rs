@@ -77,6 +77,12 @@ pub enum Verb {
     Kill(KillArgs),
     /// Remove what is left of a container that has stopped
     Delete(DeleteArgs),
+    /// List the processes of a container
+    Ps(PsArgs),
+    /// Hold all processes of a container
+    Pause(IdArgs),
+    /// Let the processes of a paused container go on
+    Resume(IdArgs),
     /// List containers
     List(ListArgs),
     /// Write a config.json to begin with
@@ -220,6 +226,23 @@ pub struct DeleteArgs {
     pub force: bool,
 }
 
+/// Arguments of `ps`.
+#[derive(Debug, Args)]
+pub struct PsArgs {
+    /// Form of the list
+    #[arg(short, long, default_value = "table")]
+    pub format: ListFormat,
+    /// Name of the container
+    pub id: String,
+    /// Options of the host's `ps`; -ef without
+    #[arg(
+        value_name = "OPTION",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub options: Vec<String>,
+}
+
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -318,6 +341,10 @@ mod tests {
              --pid-file /p --console-socket /s --preserve-fds 1 --no-new-privs --apparmor a \
              --process-label l --cgroup cpu:/x --ignore-paused c sh -c -x",
             "sysc-runtime exec --process /p.json c",
+            "sysc-runtime ps -f json c",
+            "sysc-runtime ps c -o pid,cmd",
+            "sysc-runtime pause c",
+            "sysc-runtime resume c",
             "sysc-runtime --debug start c",
             "sysc-runtime state c",
             "sysc-runtime kill c",

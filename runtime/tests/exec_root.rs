@@ -6,6 +6,7 @@ mod rig;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use nix::pty::{Winsize, openpty};
@@ -34,6 +35,30 @@ fn refused(ended: Ended) -> String {
     assert_eq!(ended.code, Some(255), "{}\n{}", ended.out, ended.err);
     assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
     ended.err
+}
+
+/// Starts a sleeper beside the container's; gives its number.
+fn in_background(rig: &Rig, flags: &[&str]) -> i32 {
+    let words = ["-d", "--pid-file", "pid"];
+    exec(rig, &[&words, flags, &["c", "sleep", "1000"]].concat()).ok();
+    let text = std::fs::read_to_string(rig.bundle().join("pid")).unwrap();
+    text.parse().unwrap()
+}
+
+fn table(pid: i32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap()
+}
+
+/// The cgroup's directory, or with version 1 its directories.
+fn cgroups(name: &str) -> Vec<PathBuf> {
+    let mounts = Path::new("/sys/fs/cgroup");
+    let below = std::fs::read_dir(mounts).unwrap().flatten();
+    let below = below.map(|entry| entry.path().join(name));
+    let unified = mounts.join("cgroup.controllers").exists();
+    let all = [mounts.join(name)].into_iter().filter(|_| unified);
+    all.chain(below.filter(|_| !unified))
+        .filter(|path| path.is_dir())
+        .collect()
 }
 
 #[test]
@@ -87,7 +112,7 @@ fn r04_a_failing_exec_does_not_touch_the_container() {
         std::fs::read(rig.state_root().join("c/state.json")).unwrap(),
         record
     );
-    assert!(std::path::Path::new("/sys/fs/cgroup/pids/sysc-exec-r04").is_dir());
+    assert!(!cgroups("sysc-exec-r04").is_empty());
     exec(&rig, &["c", "true"]).ok();
 }
 
@@ -222,53 +247,60 @@ fn a_process_may_come_from_a_file() {
 
 #[test]
 fn it_is_accounted_where_the_container_is() {
-    let rig = sleeping(|config| config["linux"]["cgroupsPath"] = json!("/sysc-exec-cgroup"));
-    let place = std::path::Path::new("/sys/fs/cgroup/pids/sysc-exec-cgroup");
-    rig.runtime(&["exec", "-d", "--pid-file", "pid", "c", "sleep", "1000"])
-        .ok();
-    let pid: i32 = std::fs::read_to_string(rig.bundle().join("pid"))
-        .unwrap()
-        .parse()
-        .unwrap();
-    let table = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let name = format!("sysc-exec-{}", std::process::id());
+    let rig = sleeping(|config| config["linux"]["cgroupsPath"] = json!(format!("/{name}")));
+    let pid = in_background(&rig, &[]);
     assert_eq!(table(pid), table(rig.pid("c")));
-    std::fs::create_dir(place.join("below")).unwrap();
-    rig.runtime(&[
-        "exec",
-        "-d",
-        "--cgroup",
-        "pids:below",
-        "--pid-file",
-        "pid",
-        "c",
-        "sleep",
-        "1000",
-    ])
-    .ok();
-    let pid: i32 = std::fs::read_to_string(rig.bundle().join("pid"))
-        .unwrap()
-        .parse()
-        .unwrap();
+    let places = cgroups(&name);
+    for place in &places {
+        let below = place.join("below");
+        std::fs::create_dir(&below).unwrap();
+        // With version 1 nobody can be where no CPU is.
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            if places.len() > 1 && place.join(file).exists() {
+                std::fs::copy(place.join(file), below.join(file)).unwrap();
+            }
+        }
+    }
+    let pid = in_background(&rig, &["--cgroup", "/below"]);
     assert!(
-        table(pid).contains(":pids:/sysc-exec-cgroup/below\n"),
+        table(pid).contains(&format!(":/{name}/below\n")),
         "{}",
         table(pid)
     );
-    assert!(table(pid).contains(":memory:/sysc-exec-cgroup\n"));
+    if places.len() > 1 {
+        let pid = in_background(&rig, &["--cgroup", "pids:below"]);
+        assert!(table(pid).contains(&format!(":pids:/{name}/below\n")));
+        assert!(table(pid).contains(&format!(":memory:/{name}\n")));
+    }
     // Killing the first process ends all of them, since they share its PID namespace.
     rig.runtime(&["delete", "--force", "c"]).ok();
     eventually(|| !rig::is_alive(pid));
-    assert!(!place.exists());
+    assert!(cgroups(&name).is_empty());
+}
+
+#[test]
+fn where_a_cgroup_takes_nobody_it_goes_to_the_first_process() {
+    let name = format!("sysc-exec-nested-{}", std::process::id());
+    let rig = sleeping(|config| config["linux"]["cgroupsPath"] = json!(format!("/{name}")));
+    let places = cgroups(&name);
+    let init = rig.pid("c");
+    let [place] = &places[..] else {
+        // With version 1 every cgroup takes everybody.
+        return;
+    };
+    // As a nested init does: it moves below and hands a controller down.
+    let below = place.join("init");
+    std::fs::create_dir(&below).unwrap();
+    std::fs::write(below.join("cgroup.procs"), init.to_string()).unwrap();
+    std::fs::write(place.join("cgroup.subtree_control"), "+hugetlb").unwrap();
+    assert_eq!(table(in_background(&rig, &[])), table(init));
 }
 
 #[test]
 fn a_container_without_a_cgroup_of_its_own_keeps_its_starters() {
     let rig = sleeping(|_| {});
-    rig.runtime(&["exec", "-d", "--pid-file", "pid", "c", "sleep", "1000"])
-        .ok();
-    let pid = std::fs::read_to_string(rig.bundle().join("pid")).unwrap();
-    let table = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-    assert_eq!(table(&pid), table(&rig.pid("c").to_string()));
+    assert_eq!(table(in_background(&rig, &[])), table(rig.pid("c")));
 }
 
 #[test]

@@ -55,10 +55,13 @@ pub fn enter(home: &Home, below: &[Below], pid: Pid) -> Result<(), Error> {
             .own
             .filter(|own| hierarchy.directory(own).is_dir())
             .map(Path::to_owned);
+        // A hierarchy in which nothing was made for the container has nothing below it either.
+        let is_home = own.is_some() || home.own.is_none();
         let Some(base) = own.or_else(|| inits.clone()) else {
             continue;
         };
-        let named = below.iter().find(|below| below.is_for(hierarchy));
+        let mut named = below.iter().filter(|below| below.is_for(hierarchy));
+        let named = named.next().filter(|_| is_home);
         let target = named.map_or_else(|| base.clone(), |below| base.join(&below.path));
         if hierarchy.path_in(&now).as_ref() == Some(&target) {
             continue;

@@ -72,6 +72,17 @@ pub fn table_of(pid: i32) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default()
 }
 
+/// The unit of systemd that a process is in, if any.
+pub fn unit_of(pid: i32) -> Option<PathBuf> {
+    let table = table_of(pid);
+    all().iter().find_map(|hierarchy| {
+        let path = hierarchy.path_in(&table)?;
+        let is_unit = |name: &&str| name.ends_with(".service") || name.ends_with(".scope");
+        let mut names = path.iter().rev().filter_map(|name| name.to_str());
+        names.find(is_unit).map(PathBuf::from)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

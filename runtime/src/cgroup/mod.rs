@@ -5,6 +5,7 @@
 //! A container that stays in its starter's cgroup is never made, limited or removed here.
 
 mod enter;
+mod freeze;
 mod hierarchy;
 mod limits;
 
@@ -17,6 +18,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 pub use enter::{Below, enter};
+pub use freeze::{freeze, is_frozen, thaw};
+pub use hierarchy::unit_of;
 pub use limits::join;
 
 const MOUNTS: &str = "/sys/fs/cgroup";
@@ -50,6 +53,14 @@ pub enum Error {
         /// From the root of the hierarchy.
         path: PathBuf,
         /// As libcgroups has it; names the file.
+        reason: String,
+    },
+    /// Its processes cannot be held, or not be let go.
+    #[error("cannot freeze or thaw cgroup '{path}': {reason}")]
+    Freeze {
+        /// From the root of the hierarchy.
+        path: PathBuf,
+        /// Why.
         reason: String,
     },
     /// The cgroup cannot be removed.

@@ -170,11 +170,7 @@ fn clone(target: &Target, payload: &Payload, inside: inside::Child) -> Result<Ch
 /// What only the host may do for the child, and then the rungs up to READY.
 fn bring_up(state: &State, visit: &Visit, child: &Child, ladder: &HostEnd) -> Result<(), Error> {
     rungs::score_and_limit(&visit.payload, child.pid)?;
-    let home = cgroup::Home {
-        own: state.cgroup.as_deref(),
-        init: state.init.pid,
-    };
-    cgroup::enter(&home, &visit.cgroups, child.pid)?;
+    cgroup::enter(&state.home(), &visit.cgroups, child.pid)?;
     rungs::until_ready(ladder, || Ok(()))?;
     match &visit.pid_file {
         Some(path) => write_pid_file(path, child.pid),

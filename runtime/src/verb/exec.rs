@@ -18,6 +18,12 @@ pub fn exec(tools: &Tools, args: &ExecArgs, passed: Passed) -> Result<u8> {
     if status == Status::Stopped {
         bail!("{}: it is stopped", told());
     }
+    if status == Status::Paused && !args.ignore_paused {
+        bail!(
+            "{}: it is paused\nhelp: resume it, or use --ignore-paused",
+            told()
+        );
+    }
     let visit = visit(&state, args, passed).with_context(told)?;
     let guest = launch::join(&state, &visit).with_context(told)?;
     if let Err(error) = guest.start() {

@@ -6,6 +6,12 @@ mod exec;
 mod features;
 mod kill;
 mod list;
+mod pause;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the options of `ps` are those of the host's own"
+)]
+mod ps;
 mod run;
 mod spec;
 mod start;
@@ -41,6 +47,9 @@ pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
         Verb::State(args) => state::state(&tools, &args.id),
         Verb::Kill(args) => kill::kill(&tools, args),
         Verb::Delete(args) => delete::delete(&tools, args),
+        Verb::Ps(args) => ps::ps(&tools, args),
+        Verb::Pause(args) => pause::pause(&tools, &args.id),
+        Verb::Resume(args) => pause::resume(&tools, &args.id),
         Verb::List(args) => list::list(&tools, args),
         Verb::Spec(args) => spec::spec(args),
         Verb::Features => features::features(),
