@@ -8,6 +8,10 @@ use oci_spec::runtime::Capability;
 
 use crate::cgroup::Below;
 
+mod limits;
+
+pub use limits::{EventsArgs, UpdateArgs};
+
 /// Starts containers from OCI bundles.
 #[derive(Debug, Parser)]
 #[command(
@@ -83,6 +87,16 @@ pub enum Verb {
     Pause(IdArgs),
     /// Let the processes of a paused container go on
     Resume(IdArgs),
+    /// Change the limits of a container
+    Update(UpdateArgs),
+    /// Print what a container uses, as JSON
+    Events(EventsArgs),
+    /// Refused: checkpoints are not supported
+    #[command(hide = true)]
+    Checkpoint(UnsupportedArgs),
+    /// Refused: checkpoints are not supported
+    #[command(hide = true)]
+    Restore(UnsupportedArgs),
     /// List containers
     List(ListArgs),
     /// Write a config.json to begin with
@@ -226,6 +240,14 @@ pub struct DeleteArgs {
     pub force: bool,
 }
 
+/// Whatever somebody says to a verb that does nothing.
+#[derive(Debug, Args)]
+pub struct UnsupportedArgs {
+    /// Anything
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
+}
+
 /// Arguments of `ps`.
 #[derive(Debug, Args)]
 pub struct PsArgs {
@@ -345,6 +367,11 @@ mod tests {
             "sysc-runtime ps c -o pid,cmd",
             "sysc-runtime pause c",
             "sysc-runtime resume c",
+            "sysc-runtime update --memory 64M --memory-swap -1 --pids-limit -1 --cpu-quota -1 c",
+            "sysc-runtime update --resources - c",
+            "sysc-runtime events --stats c",
+            "sysc-runtime events --interval 100ms c",
+            "sysc-runtime checkpoint --image-path /x c",
             "sysc-runtime --debug start c",
             "sysc-runtime state c",
             "sysc-runtime kill c",

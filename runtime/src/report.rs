@@ -82,6 +82,12 @@ pub fn answer(text: &str) {
     println!("{text}");
 }
 
+/// Prints one of many answers; fails when nobody reads them any more.
+pub fn tell(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush())
+}
+
 /// Prints a list in columns; the first row is the heading.
 pub fn table(rows: &[Vec<String>]) {
     let columns = rows.first().map_or(0, Vec::len);

@@ -5,6 +5,7 @@
 //! A container that stays in its starter's cgroup is never made, limited or removed here.
 
 mod enter;
+mod figures;
 mod freeze;
 mod hierarchy;
 mod limits;
@@ -18,9 +19,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 pub use enter::{Below, enter};
+pub use figures::{figures, oom_kills};
 pub use freeze::{freeze, is_frozen, thaw};
 pub use hierarchy::unit_of;
-pub use limits::join;
+pub use limits::{join, limit};
 
 const MOUNTS: &str = "/sys/fs/cgroup";
 /// How long killed processes may take to leave a cgroup.

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{Hooks, Linux, Process};
 
-pub use cgroup::Cgroup;
+pub use cgroup::{Cgroup, resources};
 pub use devices::{Device, Devices, Kind, Placing};
 pub use identity::Identity;
 pub use limits::Limit;
