@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
+use nix::sys::prctl;
 use nix::unistd::execveat;
 
 use crate::cli::Verb;
@@ -30,7 +31,8 @@ pub fn seal(passed: &Passed) -> Result<()> {
     // Only a memfd has seals; whoever made this one, nobody can change it any more.
     let seals = fcntl(itself.as_raw_fd(), FcntlArg::F_GET_SEALS).unwrap_or(0);
     if SealFlag::from_bits_truncate(seals).contains(SEALS) {
-        return Ok(());
+        // Else process lists show the name of the memory that we run from.
+        return prctl::set_name(c"sysc-runtime").context("cannot set our own name");
     }
     // The copy takes the lowest free number, which must not be one that the payload is promised.
     sys::descriptors::close_on_exec_from(3 + passed.count).context("cannot close descriptors")?;

@@ -128,9 +128,13 @@ fn a_program_that_cannot_be_executed_is_named_and_nothing_is_left() {
         ("broken", "ENOENT"),
     ] {
         rig.args(&[program]);
-        for verb in [&["run", "c"][..], &["run", "-d", "c"]] {
+        for verb in [
+            &["run", "--pid-file", "pid", "c"][..],
+            &["run", "-d", "--pid-file", "pid", "c"],
+        ] {
             let err = rig.runtime(verb).refused();
             assert!(err.contains(program) && err.contains(words), "{err}");
+            assert!(!rig.bundle().join("pid").exists());
             rig.assert_clean();
         }
     }
@@ -183,6 +187,27 @@ fn of_many_who_create_one_wins() {
         );
     }
     assert_eq!(rig.status("c"), "created");
+}
+
+#[test]
+fn a_name_in_many_hands_has_one_owner_at_a_time() {
+    let rig = Rig::new();
+    rig.script("mkdir /tmp/alone || exit 50; rmdir /tmp/alone || exit 51");
+    let work = || {
+        for _ in 0..10 {
+            let run = rig.run();
+            let lost = run.err.contains("exists already");
+            assert!(run.code == Some(0) || lost, "{:?} {}", run.code, run.err);
+            rig.runtime(&["delete", "c"]);
+            rig.runtime(&["state", "c"]);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(work);
+        }
+    });
+    rig.assert_clean();
 }
 
 #[test]

@@ -119,90 +119,19 @@ fn limits_and_scores_are_set() {
 }
 
 #[test]
-fn namespaces_are_new_and_named() {
+fn our_own_umask_is_not_the_payloads() {
     let rig = Rig::new();
     rig.config(|config| {
-        config["hostname"] = json!("kiste");
-        config["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1", "kernel/msgmax": "4321"});
+        let mount = json!({"destination": "/made/here", "type": "tmpfs", "source": "tmpfs"});
+        config["mounts"].as_array_mut().unwrap().push(mount);
     });
-    rig.script("hostname; echo $$; cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax; readlink /proc/self/ns/net");
-    let out = rig.run().ok();
-    let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(lines[..4], ["kiste", "1", "1", "4321"]);
-    let host = std::fs::read_link("/proc/self/ns/net").unwrap();
-    assert_ne!(lines[4], host.to_str().unwrap());
-}
-
-#[test]
-fn lo_is_up_in_a_new_network() {
-    let rig = Rig::new();
-    let out = rig.args(&["ifconfig", "lo"]).run().ok();
-    assert!(
-        out.contains("UP LOOPBACK RUNNING") && out.contains("127.0.0.1"),
-        "{out}"
+    rig.script("umask; stat -c %a /made");
+    let line = format!(
+        "umask 077; exec {} --root {} run c",
+        rig::executable().display(),
+        rig.state_root().display()
     );
-}
-
-#[test]
-fn without_namespaces_all_is_the_hosts() {
-    let rig = Rig::new();
-    rig.config(|config| {
-        config["linux"] = json!({"namespaces": [{"type": "mount"}]});
-        config.as_object_mut().unwrap().remove("hostname");
-    });
-    let link = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
-    let names = ["pid", "net", "ipc", "uts", "cgroup"];
-    rig.script("for n in pid net ipc uts cgroup; do readlink /proc/self/ns/$n; done");
-    let wanted: Vec<String> = names.map(|name| link(name).display().to_string()).to_vec();
-    assert_eq!(rig.run().ok().lines().collect::<Vec<_>>(), wanted);
-}
-
-#[test]
-fn an_existing_namespace_is_joined() {
-    let rig = Rig::new();
-    rig.args(&["sleep", "100"])
-        .runtime(&["run", "-d", "first"])
-        .ok();
-    let pid = rig.pid("first");
-    rig.config(|config| {
-        let join = |kind: &str, file: &str| json!({"type": kind, "path": format!("/proc/{pid}/ns/{file}")});
-        config["linux"]["namespaces"] =
-            json!([join("pid", "pid"), join("network", "net"), join("ipc", "ipc"), {"type": "uts"}, {"type": "mount"}]);
-    });
-    rig.script("readlink /proc/self/ns/net; [ $$ != 1 ] && ps | grep -c 'sleep 100'");
-    let out = rig.run().ok();
-    let net = std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
-    assert_eq!(out.lines().next().unwrap(), net.to_str().unwrap());
-    assert_ne!(out.lines().nth(1).unwrap(), "0");
-    assert!(rig::is_alive(pid));
-}
-
-#[test]
-fn a_user_namespace_has_a_root_of_its_own() {
-    let rig = Rig::new();
-    let scratch = rig.bundle();
-    // Everybody on the way must be able to enter.
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(scratch, std::fs::Permissions::from_mode(0o755)).unwrap();
-    rig.config(|config| {
-        config["linux"]["namespaces"]
-            .as_array_mut()
-            .unwrap()
-            .push(json!({"type": "user"}));
-        config["linux"]["uidMappings"] =
-            json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
-        config["linux"]["gidMappings"] =
-            json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
-    });
-    rig.script("id -u; cat /proc/self/uid_map; echo x >/dev/null && echo null; echo x >/proc/self/oom_score_adj");
-    let ended = rig.run();
-    let words: Vec<&str> = ended.out.split_whitespace().collect();
-    assert_eq!(
-        words,
-        ["0", "0", "100000", "65536", "null"],
-        "{}",
-        ended.err
-    );
+    assert_eq!(rig.shell(&line).ok(), "0022\n755");
 }
 
 #[test]
@@ -237,105 +166,83 @@ fn seccomp_answers_as_configured() {
 }
 
 #[test]
-fn r18_hooks_run_in_order_and_read_the_state() {
-    let rig = Rig::new();
-    let log = rig.bundle().join("log");
-    let hook = |kind: &str| {
-        let script = format!(
-            "read s; echo \"{kind} $(readlink /proc/self/ns/mnt) $s\" >>{}",
-            log.display()
-        );
-        json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}])
-    };
-    // Bound in, so that hooks inside find the log under its own name.
-    std::fs::write(&log, "").unwrap();
-    rig.config(|config| {
-        config["mounts"]
-            .as_array_mut()
-            .unwrap()
-            .push(json!({"destination": log, "source": log, "options": ["bind"]}));
-        config["hooks"] = json!({
-            "prestart": hook("prestart"), "createRuntime": hook("createRuntime"),
-            "createContainer": hook("createContainer"), "startContainer": hook("startContainer"),
-            "poststart": hook("poststart"), "poststop": hook("poststop")});
-    });
-    rig.script("exit 0").run().ok();
-    let text = std::fs::read_to_string(&log).unwrap();
-    let lines: Vec<Vec<&str>> = text
-        .lines()
-        .map(|line| line.splitn(3, ' ').collect())
-        .collect();
-    let kinds: Vec<&str> = lines.iter().map(|line| line[0]).collect();
-    assert_eq!(
-        kinds,
-        [
-            "prestart",
-            "createRuntime",
-            "createContainer",
-            "startContainer",
-            "poststart",
-            "poststop"
-        ]
-    );
-    let host = std::fs::read_link("/proc/self/ns/mnt")
-        .unwrap()
-        .display()
-        .to_string();
-    for line in &lines {
-        let inside = matches!(line[0], "createContainer" | "startContainer");
-        assert_eq!(line[1] != host, inside, "{line:?}");
-        let state: serde_json::Value = serde_json::from_str(line[2]).unwrap();
-        assert_eq!(state["id"], "c");
-        assert_eq!(state["bundle"], json!(rig.bundle()));
-        let status = match line[0] {
-            "prestart" | "createRuntime" | "createContainer" => "creating",
-            "startContainer" => "created",
-            "poststart" => "running",
-            _ => "stopped",
-        };
-        assert_eq!(state["status"], status);
-        assert_eq!(state["pid"].is_i64(), line[0] != "poststop", "{line:?}");
-    }
-}
-
-#[test]
-fn r18_a_failing_hook_stops_the_start_and_is_named() {
-    for kind in [
-        "prestart",
-        "createRuntime",
-        "createContainer",
-        "startContainer",
-        "poststart",
-    ] {
+fn r17_filters_with_corners_start() {
+    let errno = |names: &[&str], args: serde_json::Value| json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "args": args});
+    let is = |index: u32, value: u64| json!({"index": index, "value": value, "op": "SCMP_CMP_EQ"});
+    let table = [
+        (
+            json!([{"names": ["mkdir"], "action": "SCMP_ACT_ALLOW"}]),
+            "made",
+        ),
+        (
+            json!([errno(&["frobnicate", "mkdir", "mkdirat"], json!([]))]),
+            "Operation not permitted",
+        ),
+        // Two conditions on two arguments: both must hold.
+        (
+            json!([errno(&["mkdir"], json!([is(1, 0o777), is(0, 0)]))]),
+            "made",
+        ),
+        // Two on the same argument: each is a rule of its own.
+        (
+            json!([errno(&["mkdir"], json!([is(1, 0o777), is(1, 0o700)]))]),
+            "Operation not permitted",
+        ),
+    ];
+    for (rules, words) in table {
         let rig = Rig::new();
-        let stopped = rig.bundle().join("stopped");
         rig.config(|config| {
-            config["hooks"] = json!({
-                (kind): [{"path": "/bin/true"}, {"path": "/bin/false"}],
-                "poststop": [{"path": "/bin/touch", "args": ["touch", stopped]}]});
+            config["linux"]["seccomp"] =
+                json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": null, "syscalls": rules});
         });
-        let err = rig.args(&["sleep", "100"]).run().refused();
+        rig.script("umask 0; mkdir /tmp/d 2>&1 && echo made");
+        let ended = rig.run();
         assert!(
-            err.contains(&format!("'{kind}' #1 ('/bin/false')")),
-            "{err}"
+            ended.out.contains(words),
+            "{rules}: {} {}",
+            ended.out,
+            ended.err
         );
-        assert!(stopped.exists(), "{kind}");
-        rig.assert_clean();
     }
 }
 
 #[test]
-fn r18_a_failing_poststop_hook_is_only_a_warning() {
+fn the_root_can_be_entered_without_pivot_root() {
     let rig = Rig::new();
-    rig.config(|config| config["hooks"] = json!({"poststop": [{"path": "/bin/false"}]}));
-    let ended = rig.script("exit 4").run();
-    assert_eq!(ended.code, Some(4));
-    assert!(
-        ended.err.contains("warning: hook 'poststop' #0"),
-        "{}",
-        ended.err
-    );
-    rig.assert_clean();
+    rig.script("ls / | head -1; ls /proc/1/root/ | head -1; cat /proc/self/mountinfo | wc -l");
+    let words = rig.runtime(&["run", "--no-pivot", "c"]).ok();
+    assert!(words.starts_with("bin\nbin\n"), "{words}");
+}
+
+#[test]
+fn a_shared_root_lets_mounts_out() {
+    let rig = Rig::new();
+    let shared = rig.bundle().join("shared");
+    std::fs::create_dir_all(shared.join("inner")).unwrap();
+    let none = None::<&str>;
+    let flags = nix::mount::MsFlags::MS_BIND;
+    nix::mount::mount(Some(&shared), &shared, none, flags, none).unwrap();
+    nix::mount::mount(none, &shared, none, nix::mount::MsFlags::MS_SHARED, none).unwrap();
+    for (propagation, seen) in [("rshared", true), ("rslave", false)] {
+        rig.config(|config| {
+            let all = json!(["CAP_SYS_ADMIN"]);
+            config["process"]["capabilities"] = all;
+            config["linux"]["rootfsPropagation"] = json!(propagation);
+            let mounts = config["mounts"].as_array_mut().unwrap();
+            mounts.retain(|mount| mount["destination"] != "/s");
+            mounts.push(
+                json!({"destination": "/s", "source": shared, "options": ["rbind", propagation]}),
+            );
+        });
+        rig.script("mount -t tmpfs tmpfs /s/inner && touch /s/inner/x")
+            .run()
+            .ok();
+        assert_eq!(shared.join("inner/x").exists(), seen, "{propagation}");
+        if seen {
+            nix::mount::umount(&shared.join("inner")).unwrap();
+        }
+    }
+    nix::mount::umount(&shared).unwrap();
 }
 
 #[test]
@@ -365,16 +272,7 @@ fn sockets_of_systemd_are_passed_on() {
     );
     std::fs::write(rig.bundle().join("a"), "one\n").unwrap();
     std::fs::write(rig.bundle().join("b"), "two\n").unwrap();
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a shell can renumber descriptors"
-    )]
-    let output = std::process::Command::new("sh")
-        .args(["-c", &line])
-        .current_dir(rig.bundle())
-        .output()
-        .unwrap();
-    assert_eq!(rig::Ended::from(output).ok(), "1 2 a:b\none\ntwo");
+    assert_eq!(rig.shell(&line).ok(), "1 2 a:b\none\ntwo");
 }
 
 #[test]

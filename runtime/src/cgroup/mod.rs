@@ -40,7 +40,10 @@ pub enum Error {
         reason: String,
     },
     /// A limit that this host cannot hold.
-    #[error("{field}: controller '{controller}' is not available in cgroup '{path}'")]
+    #[error(
+        "{field}: controller '{controller}' is not available in cgroup '{path}'\nhelp: set the limit \
+         in the unit, or delegate the controller and give an absolute linux.cgroupsPath"
+    )]
     Controller {
         /// In config.json.
         field: &'static str,

@@ -41,9 +41,7 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
         apparmor::apply_profile(profile)
             .map_err(|error| failed(format!("apply AppArmor profile '{profile}'"), error))?;
     }
-    if let Some(mask) = identity.umask {
-        umask(Mode::from_bits_truncate(mask));
-    }
+    umask(Mode::from_bits_truncate(identity.umask));
     sys::descriptors::pass_on(3, child.passed.count)
         .map_err(|errno| failed("pass descriptors on", errno))?;
     // The directory may be one that only root can enter, or (behind a network) only the user.

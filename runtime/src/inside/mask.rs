@@ -16,26 +16,33 @@ use super::mounts::{attach, change, clone_tree, new_tree};
 use super::{Error, failed};
 use crate::plan::Masks;
 
-/// What covers a hidden file.
+/// What covers hidden files.
 pub struct Covers {
-    /// A detached mount of the host's /dev/null. It is only ever copied.
-    null: OwnedFd,
+    /// A detached mount of the host's /dev/null, where anything is to be hidden.
+    null: Option<OwnedFd>,
 }
 
 impl Covers {
     /// Takes the host's /dev/null while `/` is still the host's.
-    pub fn from_host() -> Result<Covers, Error> {
-        let path = Path::new("/dev/null");
-        let null = clone_tree(path, false).map_err(|why| failed("take '/dev/null'", why))?;
-        // A device can be written on a read-only mount, but its mode and owner, which are the
-        // host's, cannot be changed.
-        let fixed = flags::MOUNT_ATTR_RDONLY | flags::MOUNT_ATTR_NOSUID | flags::MOUNT_ATTR_NOEXEC;
-        change(null.as_fd(), fixed, 0, false).map_err(|why| failed("take '/dev/null'", why))?;
-        let found = fstat(null.as_raw_fd()).map_err(|errno| failed("take '/dev/null'", errno))?;
-        if !is_null(&found) {
-            return Err(failed("take '/dev/null'", "it is not the null device"));
-        }
+    pub fn from_host(masks: &Masks) -> Result<Covers, Error> {
+        let null = match masks.hidden.is_empty() {
+            true => None,
+            false => Some(null_of_host().map_err(|why| failed("take '/dev/null'", why))?),
+        };
         Ok(Covers { null })
+    }
+}
+
+fn null_of_host() -> Result<OwnedFd, String> {
+    let null = clone_tree(Path::new("/dev/null"), false)?;
+    // A device can be written on a read-only mount, but its mode and owner, which are the host's,
+    // cannot be changed.
+    let fixed = flags::MOUNT_ATTR_RDONLY | flags::MOUNT_ATTR_NOSUID | flags::MOUNT_ATTR_NOEXEC;
+    change(null.as_fd(), fixed, 0, false)?;
+    let found = fstat(null.as_raw_fd()).map_err(|errno| errno.to_string())?;
+    match is_null(&found) {
+        true => Ok(null),
+        false => Err("it is not the null device".to_owned()),
     }
 }
 
@@ -51,7 +58,7 @@ pub fn make_all(masks: &Masks, covers: Covers) -> Result<(), Error> {
         protect(path).map_err(|why| failed(format!("make '{}' read-only", path.display()), why))?;
     }
     let mut empty = Shared::New(make_empty);
-    let mut null = Shared::New(|| Ok(covers.null));
+    let mut null = Shared::New(|| covers.null.ok_or_else(|| "there is no cover".to_owned()));
     for path in &masks.hidden {
         let Some(target) = look_up(path).map_err(|why| hide_failed(path, why))? else {
             continue;

@@ -22,7 +22,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::hooks;
 use crate::ladder::ChildEnd;
-use crate::plan::{Payload, Plan};
+use crate::plan::{DEFAULT_UMASK, Payload, Plan};
 use crate::record::HookState;
 
 pub use join::Target;
@@ -133,6 +133,8 @@ fn become_payload(task: &Task, child: &Child) -> Result<std::convert::Infallible
     child
         .close_the_rest(task)
         .map_err(|errno| failed("close descriptors", errno))?;
+    // Mount points that are made have the modes that are asked for.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(DEFAULT_UMASK));
     // Until the parent has written the id maps and put us into our cgroup, nothing can be done.
     await_go(child)?;
     match task {
@@ -165,7 +167,7 @@ fn make(plan: &Plan, state: &HookState, child: &Child) -> Result<Option<i32>, Er
     devices::make_all(&host, &plan.devices)?;
     let pid = number_on_host();
     creation_hooks(plan, state, child, pid)?;
-    let covers = mask::Covers::from_host()?;
+    let covers = mask::Covers::from_host(&plan.masks)?;
     root::enter(&plan.root, host)?;
 
     sysctl::write_all(&plan.sysctls)?;

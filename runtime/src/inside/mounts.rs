@@ -73,7 +73,8 @@ fn make(root: &NewRoot, step: &MountStep) -> Result<(), String> {
         } => {
             let target = directory(root, step)?;
             guard_proc(root, step, &target)?;
-            let tree = new_tree(kind, source, data)?;
+            let tree =
+                new_tree(kind, source, data).or_else(|why| unmapped(kind, source, data, why))?;
             if *copy_up {
                 super::copy_up::copy(&target, &tree)?;
             }
@@ -199,6 +200,19 @@ pub(super) fn new_tree(kind: &str, source: &str, data: &[String]) -> Result<Owne
     LinuxSyscall
         .fsmount(context.as_fd(), libc::FSMOUNT_CLOEXEC, None)
         .map_err(text)
+}
+
+/// In a user namespace that has no group 5, terminals belong to its root's group instead.
+fn unmapped(kind: &str, source: &str, data: &[String], why: String) -> Result<OwnedFd, String> {
+    let others: Vec<String> = data
+        .iter()
+        .filter(|option| !option.starts_with("gid="))
+        .cloned()
+        .collect();
+    match kind == "devpts" && others.len() < data.len() {
+        true => new_tree(kind, source, &others),
+        false => Err(why),
+    }
 }
 
 /// The directory to mount on, made when it is missing. proc and sysfs are written to by the

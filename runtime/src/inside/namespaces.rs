@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Gid, Uid, setgroups, sethostname, setresgid, setresuid, setsid};
 
@@ -29,7 +30,7 @@ pub fn enter(plan: &Plan) -> Result<String, Error> {
             .map_err(|errno| failed("make a cgroup namespace", errno))?;
     }
     if namespaces.has_new_network() {
-        sys::network::loopback_up().map_err(|errno| failed("set 'lo' up", errno))?;
+        loopback_up()?;
     }
     if let Some(name) = &plan.names.host {
         sethostname(name).map_err(|errno| failed(format!("set hostname '{name}'"), errno))?;
@@ -39,6 +40,15 @@ pub fn enter(plan: &Plan) -> Result<String, Error> {
             .map_err(|errno| failed(format!("set domainname '{name}'"), errno))?;
     }
     Ok(cgroups)
+}
+
+/// A host that keeps CAP_NET_ADMIN from us (systemd-nspawn does, unless told otherwise) gets its
+/// containers with `lo` down, as the kernel makes it: most need no network of their own at all.
+fn loopback_up() -> Result<(), Error> {
+    match sys::network::loopback_up() {
+        Ok(()) | Err(Errno::EPERM) => Ok(()),
+        Err(errno) => Err(failed("set 'lo' up", errno)),
+    }
 }
 
 fn open(join: &Join) -> Result<(File, &Join), Error> {

@@ -42,11 +42,11 @@ pub fn give(
     let made = bring_up(plan, &child, &host_end, &seen)
         .and_then(|()| record(bundle, plan, request, &child))
         .and_then(|state| {
+            let terminal = console.serve()?;
             claim.write(&state)?;
             if let Some(path) = &request.pid_file {
                 write_pid_file(path, child.pid)?;
             }
-            let terminal = console.serve()?;
             Ok((state, terminal))
         });
     match made {
@@ -74,7 +74,7 @@ fn undo(plan: &Plan, child: Child, seen: &HookState, error: Error) -> Error {
         &seen.text("stopped", None),
     );
     match (error, end) {
-        (Error::Died(_), Some(end)) => Error::Died(format!("{end:?}")),
+        (Error::Died(_), Some(end)) => Error::Died(end.to_string()),
         (error, _) => error,
     }
 }
@@ -112,10 +112,15 @@ fn with_borrowed_namespaces<T>(
     namespaces: &Namespaces,
     make: impl FnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
-    match namespaces.join_before.is_empty() && namespaces.new_time.is_none() {
-        true => make(),
-        false => rungs::with_children_elsewhere(|| borrow(namespaces), make),
-    }
+    let (pid, time) = (CloneFlags::CLONE_NEWPID, rungs::TIME);
+    let borrows = |kind| namespaces.join_before.iter().any(|join| join.kind == kind);
+    let kinds = [
+        (borrows(pid), pid),
+        (borrows(time) || namespaces.new_time.is_some(), time),
+    ];
+    let kinds = kinds.iter().filter(|(borrowed, _)| *borrowed);
+    let kinds: CloneFlags = kinds.map(|(_, kind)| *kind).collect();
+    rungs::with_children_elsewhere(kinds, || borrow(namespaces), make)
 }
 
 fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
@@ -126,8 +131,7 @@ fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
         setns(file, join.kind).map_err(|errno| step(format!("join '{shown}'"), errno))?;
     }
     if let Some(offsets) = &namespaces.new_time {
-        unshare(CloneFlags::from_bits_retain(libc::CLONE_NEWTIME))
-            .map_err(|errno| step("make a time namespace", errno))?;
+        unshare(rungs::TIME).map_err(|errno| step("make a time namespace", errno))?;
         std::fs::write("/proc/self/timens_offsets", offsets.concat())
             .map_err(|error| step("set linux.timeOffsets", error))?;
     }

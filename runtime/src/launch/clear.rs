@@ -54,7 +54,7 @@ pub fn end_and_forget(claim: &Claim, state: &State) -> Result<Option<hooks::Erro
 }
 
 /// Kills a process and waits until it is gone. One that is gone already is fine.
-pub fn kill_and_wait(process: &ProcessId) -> Result<(), Error> {
+fn kill_and_wait(process: &ProcessId) -> Result<(), Error> {
     let failed = |errno| step(format!("kill process {}", process.pid), errno);
     let pidfd = match pidfd_open(Pid::from_raw(process.pid)) {
         Err(Errno::ESRCH) => return Ok(()),

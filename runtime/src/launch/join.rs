@@ -28,7 +28,7 @@ const KINDS: [(&str, CloneFlags); 8] = [
     ("ipc", CloneFlags::CLONE_NEWIPC),
     ("uts", CloneFlags::CLONE_NEWUTS),
     ("cgroup", CloneFlags::CLONE_NEWCGROUP),
-    ("time", CloneFlags::from_bits_retain(libc::CLONE_NEWTIME)),
+    ("time", rungs::TIME),
 ];
 
 /// What joins a container, and how.
@@ -157,14 +157,13 @@ fn clone(target: &Target, payload: &Payload, inside: inside::Child) -> Result<Ch
         spawn(0, || inside::run(&task, inside))
             .map_err(|errno| step("make a process for the program", errno))
     };
-    if !target.kinds.contains(CloneFlags::CLONE_NEWPID) {
-        return make();
-    }
-    let enter = || {
-        setns(&target.init, CloneFlags::CLONE_NEWPID)
-            .map_err(|errno| step("join the container's PID namespace", errno))
+    let kinds = target.kinds & CloneFlags::CLONE_NEWPID;
+    let enter = || match kinds.is_empty() {
+        true => Ok(()),
+        false => setns(&target.init, kinds)
+            .map_err(|errno| step("join the container's PID namespace", errno)),
     };
-    rungs::with_children_elsewhere(enter, make)
+    rungs::with_children_elsewhere(kinds, enter, make)
 }
 
 /// What only the host may do for the child, and then the rungs up to READY.

@@ -23,7 +23,7 @@ use crate::sys::clone::Child;
 use crate::sys::process::{End, pidfd_send_signal, wait as wait_for};
 use crate::{bundle, cgroup, facts, hooks, plan};
 
-pub use clear::{end_and_forget, kill_and_wait};
+pub use clear::end_and_forget;
 pub use console::{Console, Terminal};
 pub use join::{Guest, Visit, join};
 pub use wait::supervise;

@@ -12,6 +12,9 @@ use crate::ladder::{HostEnd, Said};
 use crate::plan::Payload;
 use crate::sys;
 
+/// What nix has no name for.
+pub const TIME: CloneFlags = CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
+
 /// From here on signals are the payload's; they wait until it can have them.
 pub fn hold_signals() -> Result<(), Error> {
     SigSet::all()
@@ -25,17 +28,31 @@ pub fn become_undumpable() -> Result<(), Error> {
     prctl::set_dumpable(false).map_err(|errno| step("become undumpable", errno))
 }
 
-/// Makes a child while this process's children belong elsewhere, where `enter` takes them.
+/// Makes a child while this process's children belong elsewhere: to other namespaces of `kinds`,
+/// which `enter` takes them to.
 pub fn with_children_elsewhere<T>(
+    kinds: CloneFlags,
     enter: impl FnOnce() -> Result<(), Error>,
     make: impl FnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let path = "/proc/self/ns/pid";
-    let ours = File::open(path).map_err(|error| step(format!("open '{path}'"), error))?;
+    let mut ours = Vec::new();
+    for (kind, path) in [
+        (CloneFlags::CLONE_NEWPID, "/proc/self/ns/pid"),
+        (TIME, "/proc/self/ns/time"),
+    ] {
+        if kinds.contains(kind) {
+            let file = File::open(path);
+            ours.push((
+                file.map_err(|error| step(format!("open '{path}'"), error))?,
+                kind,
+            ));
+        }
+    }
     enter()?;
     let made = make();
-    setns(ours, CloneFlags::CLONE_NEWPID)
-        .map_err(|errno| step("return to our own namespaces", errno))?;
+    for (file, kind) in ours {
+        setns(file, kind).map_err(|errno| step("return to our own namespaces", errno))?;
+    }
     made
 }
 

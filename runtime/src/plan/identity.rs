@@ -11,13 +11,16 @@ pub struct Identity {
     pub group: u32,
     /// Further groups.
     pub groups: Vec<u32>,
-    /// File mode creation mask, if another than ours.
-    pub umask: Option<u32>,
+    /// File mode creation mask.
+    pub umask: u32,
     /// All five sets are stated: what the configuration leaves out is empty.
     pub capabilities: LinuxCapabilities,
     /// Whether exec may not give more than the program has.
     pub no_new_privileges: bool,
 }
+
+/// What the mask is unless the configuration says otherwise; ours is nobody's business.
+pub const DEFAULT_UMASK: u32 = 0o022;
 
 /// The configured identity.
 pub fn plan(process: &Process) -> Identity {
@@ -26,7 +29,7 @@ pub fn plan(process: &Process) -> Identity {
         user: user.uid(),
         group: user.gid(),
         groups: user.additional_gids().clone().unwrap_or_default(),
-        umask: user.umask(),
+        umask: user.umask().unwrap_or(DEFAULT_UMASK),
         capabilities: stated(process.capabilities().as_ref()),
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
     }

@@ -17,7 +17,7 @@ use oci_spec::runtime::{Hooks, Linux, Process};
 
 pub use cgroup::{Cgroup, resources};
 pub use devices::{Device, Devices, Kind, Placing};
-pub use identity::Identity;
+pub use identity::{DEFAULT_UMASK, Identity};
 pub use limits::Limit;
 pub use mounts::{Attributes, MountStep, What};
 pub use namespaces::{Join, Mapping, Namespaces};

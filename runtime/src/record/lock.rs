@@ -240,7 +240,9 @@ pub fn write_whole(path: &Path, text: &[u8], mode: u32) -> std::io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
-    let written = File::create(&new).and_then(|mut file| {
+    // What a crash left goes; a link that somebody put there is not followed.
+    let _ = std::fs::remove_file(&new);
+    let written = File::create_new(&new).and_then(|mut file| {
         file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(text)?;
         std::fs::rename(&new, path)

@@ -7,8 +7,9 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 /// Sets `lo` of this process's network namespace up.
 pub fn loopback_up() -> nix::Result<()> {
+    // Any socket will do; this family is the one that a unit's RestrictAddressFamilies= leaves us.
     let socket = socket(
-        AddressFamily::Inet,
+        AddressFamily::Unix,
         SockType::Datagram,
         SockFlag::SOCK_CLOEXEC,
         None,

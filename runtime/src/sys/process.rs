@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 /// Opens a descriptor for the process `pid`; ESRCH when there is none.
@@ -44,6 +45,24 @@ impl End {
         match self {
             End::Exited(code) => (code & 0xff) as u8,
             End::Killed(signal) => (128 + signal) as u8,
+        }
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Exited(code) => write!(formatter, "exit status {code}"),
+            End::Killed(libc::SIGSYS) => {
+                write!(
+                    formatter,
+                    "SIGSYS: a filter forbids a system call that set-up needs"
+                )
+            }
+            End::Killed(number) => match Signal::try_from(*number) {
+                Ok(signal) => write!(formatter, "{signal}"),
+                Err(_) => write!(formatter, "signal {number}"),
+            },
         }
     }
 }

@@ -22,6 +22,10 @@ pub fn run(tools: &Tools, args: &RunArgs, passed: Passed) -> Result<u8> {
     let waiting = launch::create(&tools.registry, request).with_context(told)?;
     if let Err(error) = waiting.start() {
         waiting.kill();
+        if let Some(path) = &args.create.pid_file {
+            // It names a process that never was the payload.
+            let _ = std::fs::remove_file(path);
+        }
         forget(tools, &id, &waiting)?;
         return Err(error).with_context(told);
     }

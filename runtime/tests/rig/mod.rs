@@ -20,8 +20,8 @@ use tempfile::TempDir;
 
 const APPLETS: &[&str] = &[
     "[", "cat", "chmod", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "id",
-    "ifconfig", "kill", "ln", "ls", "mkdir", "mknod", "mount", "ps", "pwd", "readlink", "rm", "sh",
-    "sleep", "stat", "stty", "test", "touch", "trap", "true", "tty", "umask", "wc",
+    "ifconfig", "kill", "ln", "ls", "mkdir", "mknod", "mount", "ps", "pwd", "readlink", "rm",
+    "rmdir", "sh", "sleep", "stat", "stty", "test", "touch", "trap", "true", "tty", "umask", "wc",
 ];
 
 /// A bundle, a state root, and the names used in it.
@@ -146,6 +146,13 @@ impl Rig {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap()
+    }
+
+    /// Runs a line in the host's shell, which can set what a test cannot set for itself alone.
+    pub fn shell(&self, line: &str) -> Ended {
+        let mut shell = Command::new("sh");
+        let output = shell.args(["-c", line]).current_dir(self.bundle()).output();
+        output.unwrap().into()
     }
 
     /// The state of a container, parsed.
