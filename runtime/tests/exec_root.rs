@@ -348,6 +348,65 @@ fn s05_our_file_cannot_be_reached_from_inside() {
     assert_eq!(sum(), before);
 }
 
+/// CAP_SYS_PTRACE opens the directories of every process that can be seen, so none may be seen that
+/// still has some of the host's (as in CVE-2016-9962 and CVE-2024-21626).
+#[test]
+fn on_the_way_in_nothing_of_the_host_is_seen() {
+    let rig = sleeping(|config| {
+        let all = json!(["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"]);
+        config["process"]["capabilities"] =
+            json!({"bounding": all, "effective": all, "permitted": all});
+    });
+    // Where the runtime is called from there is a config.json; in the container there is none.
+    let attack = format!(
+        "touch /tmp/ready; while [ -e /tmp/ready ]; do for p in /proc/[0-9]*; do \
+         [ -e $p/cwd/config.json ] && echo CWD; [ -e $p/root{}/config.json ] && echo ROOT; \
+         for f in $p/fd/[3-9]*; do [ -e $f/config.json ] && echo FD; done; done; done",
+        rig.bundle().display()
+    );
+    let watcher = rig.spawn(&["exec", "c", "sh", "-c", &attack]);
+    let ready = rig.rootfs().join("tmp/ready");
+    eventually(|| ready.exists());
+    for _ in 0..30 {
+        exec(&rig, &["c", "true"]).ok();
+    }
+    std::fs::remove_file(&ready).unwrap();
+    let output = watcher.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+}
+
+#[test]
+fn an_exec_ends_with_its_container() {
+    let rig = sleeping(|_| {});
+    let child = rig.spawn(&["exec", "c", "sh", "-c", "touch /tmp/ready; sleep 1000"]);
+    eventually(|| rig.rootfs().join("tmp/ready").exists());
+    rig.runtime(&["kill", "c", "KILL"]).ok();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(137));
+}
+
+#[test]
+fn a_terminal_may_be_sent_away() {
+    let rig = sleeping(|_| {});
+    let listener = std::os::unix::net::UnixListener::bind(rig.bundle().join("socket")).unwrap();
+    let words = [
+        "-d",
+        "-t",
+        "--console-socket",
+        "socket",
+        "c",
+        "sh",
+        "-c",
+        "tty; stty size",
+    ];
+    exec(&rig, &words).ok();
+    let (socket, _) = listener.accept().unwrap();
+    let mut master = sysc_runtime::sys::terminal::receive(&socket).unwrap();
+    let mut seen = [0; 64];
+    let length = master.read(&mut seen).unwrap();
+    let seen = String::from_utf8_lossy(&seen[..length]);
+    assert!(seen.starts_with("/dev/pts/0"), "{seen}");
+}
+
 #[test]
 fn stopped_and_bundleless_containers_are_refused() {
     let rig = sleeping(|_| {});

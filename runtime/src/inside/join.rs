@@ -6,7 +6,7 @@
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::sched::{CloneFlags, setns};
-use nix::unistd::{chdir, chroot, fchdir, setsid};
+use nix::unistd::{chdir, chroot, fchdir};
 
 use super::namespaces::become_root;
 use super::{Error, failed};
@@ -29,15 +29,13 @@ impl Target {
     }
 
     /// All namespaces at once, so that the kernel judges each by what we were before the first; the
-    /// user namespace comes before those that it owns. That of PIDs came with the clone.
+    /// user namespace comes before those that it owns. That of PIDs is felt by our children only.
     pub(super) fn enter(&self) -> Result<(), Error> {
-        setsid().map_err(|errno| failed("start a session", errno))?;
-        let kinds = self.kinds - CloneFlags::CLONE_NEWPID;
-        if !kinds.is_empty() {
-            setns(&self.init, kinds)
+        if !self.kinds.is_empty() {
+            setns(&self.init, self.kinds)
                 .map_err(|errno| failed("join the container's namespaces", errno))?;
         }
-        if kinds.contains(CloneFlags::CLONE_NEWUSER) {
+        if self.kinds.contains(CloneFlags::CLONE_NEWUSER) {
             become_root()?;
         }
         match &self.root {

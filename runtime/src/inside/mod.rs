@@ -18,12 +18,14 @@ mod start;
 mod sysctl;
 mod terminal;
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::convert::Infallible;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use crate::hooks;
 use crate::ladder::ChildEnd;
 use crate::plan::{DEFAULT_UMASK, Payload, Plan};
 use crate::record::HookState;
+use crate::sys::clone::spawn;
 
 pub use join::Target;
 pub use start::StartGate;
@@ -101,11 +103,9 @@ pub struct Passed {
 impl Child {
     /// The parent's descriptors came with the clone. Its end of the ladder must go, or its death
     /// would go unnoticed; its lock, or it would be held; and none may be found by the payload.
-    fn close_the_rest(&self, task: &Task) -> nix::Result<()> {
+    fn close_the_rest(&self, more: &[RawFd]) -> nix::Result<()> {
         let mut keep = self.gate.descriptors();
-        if let Task::Join { target, .. } = task {
-            keep.extend(target.descriptors());
-        }
+        keep.extend(more);
         keep.push(self.ladder.as_raw_fd());
         keep.extend(self.console.as_ref().map(AsRawFd::as_raw_fd));
         keep.extend((3..).take(self.passed.count as usize));
@@ -113,48 +113,83 @@ impl Child {
     }
 }
 
-/// Becomes the payload. Returns only when that failed, with the status to exit with.
+/// Becomes the payload. Returns only when that failed, with the status to exit with; or, for an
+/// exec, when another process has gone on.
 pub fn run(task: &Task, child: Child) -> i32 {
-    match become_payload(task, &child) {
-        Err(Error::Orphaned) => 1,
-        Err(error) => {
-            let sentence = error.to_string();
-            // With both gone the exit status is all that is left to say.
-            let _ = child.ladder.failed(&sentence);
-            child.gate.failed(&sentence);
-            1
-        }
-        Ok(never) => match never {},
+    let done = match task {
+        Task::Make { plan, state } => be_first(plan, state, &child).map(|never| match never {}),
+        Task::Join { payload, target } => send_inside(payload, target, &child),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(error) => tell(&child, &error),
     }
 }
 
-fn become_payload(task: &Task, child: &Child) -> Result<std::convert::Infallible, Error> {
-    crate::sys::signals::reset_for_payload().map_err(|errno| failed("reset signals", errno))?;
-    child
-        .close_the_rest(task)
-        .map_err(|errno| failed("close descriptors", errno))?;
-    // Mount points that are made have the modes that are asked for.
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(DEFAULT_UMASK));
+fn tell(child: &Child, error: &Error) -> i32 {
+    if !matches!(error, Error::Orphaned) {
+        let sentence = error.to_string();
+        // With both gone the exit status is all that is left to say.
+        let _ = child.ladder.failed(&sentence);
+        child.gate.failed(&sentence);
+    }
+    1
+}
+
+fn be_first(plan: &Plan, state: &HookState, child: &Child) -> Result<Infallible, Error> {
+    begin(child, &[])?;
     // Until the parent has written the id maps and put us into our cgroup, nothing can be done.
     await_go(child)?;
-    match task {
-        Task::Make { plan, state } => {
-            let pid = make(plan, state, child)?;
-            let program = identity::assume(&plan.payload, child)?;
-            await_start(child)?;
-            let hooks = plan.hooks.start_container().as_deref();
-            hooks::run("startContainer", hooks, &state.text("created", pid))?;
-            exec::execute(&plan.payload, &program)
+    let pid = make(plan, state, child)?;
+    let program = identity::assume(&plan.payload, child)?;
+    await_start(child)?;
+    let hooks = plan.hooks.start_container().as_deref();
+    hooks::run("startContainer", hooks, &state.text("created", pid))?;
+    exec::execute(&plan.payload, &program)
+}
+
+/// Joins the container, and makes the process that goes on. Its like is seen in the container's
+/// /proc by others there, and CAP_SYS_PTRACE opens the directories of what is seen: so by then
+/// nothing of the host is in it any more, neither root nor working directory nor descriptor.
+fn send_inside(payload: &Payload, target: &Target, child: &Child) -> Result<(), Error> {
+    begin(child, &target.descriptors())?;
+    target.enter()?;
+    let sibling = spawn(libc::CLONE_PARENT as u64, || {
+        match be_guest(payload, child) {
+            Ok(never) => match never {},
+            Err(error) => tell(child, &error),
         }
-        Task::Join { payload, target } => {
-            target.enter()?;
-            new_session_keyring(child)?;
-            terminal::set_up(payload, child.console.as_ref(), terminal::Console::Nobody)?;
-            let program = identity::assume(payload, child)?;
-            await_start(child)?;
-            exec::execute(payload, &program)
-        }
-    }
+    })
+    .map_err(|errno| failed("make a process in the container", errno))?;
+    child
+        .ladder
+        .joined(sibling.pid.as_raw())
+        .map_err(|_| Error::Orphaned)
+}
+
+fn be_guest(payload: &Payload, child: &Child) -> Result<Infallible, Error> {
+    child.close_the_rest(&[]).map_err(closing_failed)?;
+    // Until the parent has put us into the container's cgroup, nothing shall be done.
+    await_go(child)?;
+    nix::unistd::setsid().map_err(|errno| failed("start a session", errno))?;
+    new_session_keyring(child)?;
+    terminal::set_up(payload, child.console.as_ref(), terminal::Console::Nobody)?;
+    let program = identity::assume(payload, child)?;
+    await_start(child)?;
+    exec::execute(payload, &program)
+}
+
+/// What every child does first.
+fn begin(child: &Child, keep: &[RawFd]) -> Result<(), Error> {
+    crate::sys::signals::reset_for_payload().map_err(|errno| failed("reset signals", errno))?;
+    child.close_the_rest(keep).map_err(closing_failed)?;
+    // Mount points that are made have the modes that are asked for.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(DEFAULT_UMASK));
+    Ok(())
+}
+
+fn closing_failed(errno: nix::errno::Errno) -> Error {
+    failed("close descriptors", errno)
 }
 
 /// Everything around the payload. Returns the number that the host has for us.

@@ -120,7 +120,35 @@ fn with_borrowed_namespaces<T>(
     ];
     let kinds = kinds.iter().filter(|(borrowed, _)| *borrowed);
     let kinds: CloneFlags = kinds.map(|(_, kind)| *kind).collect();
-    rungs::with_children_elsewhere(kinds, || borrow(namespaces), make)
+    with_children_elsewhere(kinds, || borrow(namespaces), make)
+}
+
+/// Makes a child while this process's children belong elsewhere: to other namespaces of `kinds`,
+/// which `enter` takes them to.
+fn with_children_elsewhere<T>(
+    kinds: CloneFlags,
+    enter: impl FnOnce() -> Result<(), Error>,
+    make: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut ours = Vec::new();
+    for (kind, path) in [
+        (CloneFlags::CLONE_NEWPID, "/proc/self/ns/pid"),
+        (rungs::TIME, "/proc/self/ns/time"),
+    ] {
+        if kinds.contains(kind) {
+            let file = File::open(path);
+            ours.push((
+                file.map_err(|error| step(format!("open '{path}'"), error))?,
+                kind,
+            ));
+        }
+    }
+    enter()?;
+    let made = make();
+    for (file, kind) in ours {
+        setns(file, kind).map_err(|errno| step("return to our own namespaces", errno))?;
+    }
+    made
 }
 
 fn borrow(namespaces: &Namespaces) -> Result<(), Error> {

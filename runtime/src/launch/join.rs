@@ -8,17 +8,17 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
-use nix::sched::{CloneFlags, setns};
+use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 
 use super::{Console, Error, Terminal, kill_child, rungs, step, write_pid_file};
 use crate::cgroup::{self, Below};
 use crate::inside::{self, Passed, StartGate, Target, Task};
-use crate::ladder::{HostEnd, ladder};
+use crate::ladder::{HostEnd, Said, ladder};
 use crate::plan::Payload;
 use crate::record::{ProcessId, State};
 use crate::sys::clone::{Child, spawn};
-use crate::sys::process::{End, pidfd_open};
+use crate::sys::process::{End, pidfd_open, wait};
 
 const KINDS: [(&str, CloneFlags); 8] = [
     ("user", CloneFlags::CLONE_NEWUSER),
@@ -74,17 +74,22 @@ pub fn join(state: &State, visit: &Visit) -> Result<Guest, Error> {
     if !visit.detached {
         rungs::hold_signals()?;
     }
-    let child = clone(&target, &visit.payload, inside)?;
+    let child = send(&target, &visit.payload, inside, &host_end)?;
     match bring_up(state, visit, &child, &host_end).and_then(|()| console.serve()) {
         Ok(terminal) => Ok(Guest {
             child,
             terminal,
             ladder: host_end,
         }),
-        Err(error) => Err(match (error, kill_child(&child)) {
-            (Error::Died(_), Some(end)) => Error::Died(format!("{end:?}")),
-            (error, _) => error,
-        }),
+        Err(error) => Err(undo(&child, error)),
+    }
+}
+
+/// The child is all that there is to undo. The error may learn how it ended.
+fn undo(child: &Child, error: Error) -> Error {
+    match (error, kill_child(child)) {
+        (Error::Died(_), Some(end)) => Error::Died(format!("{end:?}")),
+        (error, _) => error,
     }
 }
 
@@ -150,20 +155,32 @@ fn open_root(pid: i32) -> Result<OwnedFd, Error> {
         .map_err(|error| step(format!("open '{path}'"), error))
 }
 
-fn clone(target: &Target, payload: &Payload, inside: inside::Child) -> Result<Child, Error> {
+/// Sends a process into the container: one joins it and makes the next there, which is our child
+/// too, and the one that goes on.
+fn send(
+    target: &Target,
+    payload: &Payload,
+    inside: inside::Child,
+    ladder: &HostEnd,
+) -> Result<Child, Error> {
     rungs::become_undumpable()?;
     let task = Task::Join { payload, target };
-    let make = || {
-        spawn(0, || inside::run(&task, inside))
-            .map_err(|errno| step("make a process for the program", errno))
+    let first = spawn(0, || inside::run(&task, inside))
+        .map_err(|errno| step("make a process for the program", errno))?;
+    let number = match rungs::listen(ladder) {
+        Ok(Said::Joined(number)) => Pid::from_raw(number),
+        Ok(Said::Failed(sentence)) => return Err(undo(&first, Error::Inside(sentence))),
+        Ok(_) => return Err(undo(&first, Error::Died(String::new()))),
+        Err(error) => return Err(undo(&first, error)),
     };
-    let kinds = target.kinds & CloneFlags::CLONE_NEWPID;
-    let enter = || match kinds.is_empty() {
-        true => Ok(()),
-        false => setns(&target.init, kinds)
-            .map_err(|errno| step("join the container's PID namespace", errno)),
-    };
-    rungs::with_children_elsewhere(kinds, enter, make)
+    // Nobody else reaps our child, so the number is still its own.
+    let pidfd =
+        pidfd_open(number).map_err(|errno| step("open the process in the container", errno));
+    wait(&first.pidfd).map_err(|errno| step("wait for the process that joins", errno))?;
+    Ok(Child {
+        pid: number,
+        pidfd: pidfd?,
+    })
 }
 
 /// What only the host may do for the child, and then the rungs up to READY.

@@ -1,8 +1,6 @@
 //! The rungs of the ladder that a start and an exec have in common.
 
-use std::fs::File;
-
-use nix::sched::{CloneFlags, setns};
+use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
@@ -26,34 +24,6 @@ pub fn hold_signals() -> Result<(), Error> {
 /// descriptors through /proc (CVE-2016-9962).
 pub fn become_undumpable() -> Result<(), Error> {
     prctl::set_dumpable(false).map_err(|errno| step("become undumpable", errno))
-}
-
-/// Makes a child while this process's children belong elsewhere: to other namespaces of `kinds`,
-/// which `enter` takes them to.
-pub fn with_children_elsewhere<T>(
-    kinds: CloneFlags,
-    enter: impl FnOnce() -> Result<(), Error>,
-    make: impl FnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
-    let mut ours = Vec::new();
-    for (kind, path) in [
-        (CloneFlags::CLONE_NEWPID, "/proc/self/ns/pid"),
-        (TIME, "/proc/self/ns/time"),
-    ] {
-        if kinds.contains(kind) {
-            let file = File::open(path);
-            ours.push((
-                file.map_err(|error| step(format!("open '{path}'"), error))?,
-                kind,
-            ));
-        }
-    }
-    enter()?;
-    let made = make();
-    for (file, kind) in ours {
-        setns(file, kind).map_err(|errno| step("return to our own namespaces", errno))?;
-    }
-    made
 }
 
 /// The score before any id map: afterwards its file belongs to the user namespace.
@@ -80,7 +50,7 @@ pub fn until_ready(ladder: &HostEnd, hooks: impl Fn() -> Result<(), Error>) -> R
             }
             Said::Ready => return Ok(()),
             Said::Failed(sentence) => return Err(Error::Inside(sentence)),
-            Said::Closed => return Err(Error::Died(String::new())),
+            said @ (Said::Closed | Said::Joined(_)) => return Err(unexpected(said)),
         }
     }
 }
@@ -91,7 +61,15 @@ pub fn release(ladder: &HostEnd) -> Result<(), Error> {
     match listen(ladder)? {
         Said::Closed => Ok(()),
         Said::Failed(sentence) => Err(Error::Inside(sentence)),
-        said => Err(Error::Died(format!("unexpected message {said:?}"))),
+        said => Err(unexpected(said)),
+    }
+}
+
+/// A child that has closed its end has died; the others are not for this rung.
+fn unexpected(said: Said) -> Error {
+    match said {
+        Said::Closed => Error::Died(String::new()),
+        said => Error::Died(format!("unexpected message {said:?}")),
     }
 }
 
@@ -101,7 +79,8 @@ fn go(ladder: &HostEnd) -> Result<(), Error> {
         .map_err(|errno| step("let the child go on", errno))
 }
 
-fn listen(ladder: &HostEnd) -> Result<Said, Error> {
+/// What the child says next.
+pub fn listen(ladder: &HostEnd) -> Result<Said, Error> {
     ladder
         .listen()
         .map_err(|errno| step("listen to the child", errno))
