@@ -6,60 +6,13 @@ mod rig;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::tcgetattr;
-use rig::{Ended, Rig, eventually};
-use serde_json::{Value, json};
-
-/// A rig whose container `c` sleeps.
-fn sleeping(change: impl FnOnce(&mut Value)) -> Rig {
-    let rig = Rig::new();
-    rig.config(change).args(&["sleep", "1000"]);
-    rig.runtime(&["run", "-d", "c"]).ok();
-    rig
-}
-
-fn exec(rig: &Rig, words: &[&str]) -> Ended {
-    rig.runtime(&[&["exec"], words].concat())
-}
-
-fn script(rig: &Rig, script: &str) -> Ended {
-    exec(rig, &["c", "sh", "-c", script])
-}
-
-/// It failed as a failing exec does: status 255 and one line, which is returned.
-fn refused(ended: Ended) -> String {
-    assert_eq!(ended.code, Some(255), "{}\n{}", ended.out, ended.err);
-    assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
-    ended.err
-}
-
-/// Starts a sleeper beside the container's; gives its number.
-fn in_background(rig: &Rig, flags: &[&str]) -> i32 {
-    let words = ["-d", "--pid-file", "pid"];
-    exec(rig, &[&words, flags, &["c", "sleep", "1000"]].concat()).ok();
-    let text = std::fs::read_to_string(rig.bundle().join("pid")).unwrap();
-    text.parse().unwrap()
-}
-
-fn table(pid: i32) -> String {
-    std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap()
-}
-
-/// The cgroup's directory, or with version 1 its directories.
-fn cgroups(name: &str) -> Vec<PathBuf> {
-    let mounts = Path::new("/sys/fs/cgroup");
-    let below = std::fs::read_dir(mounts).unwrap().flatten();
-    let below = below.map(|entry| entry.path().join(name));
-    let unified = mounts.join("cgroup.controllers").exists();
-    let all = [mounts.join(name)].into_iter().filter(|_| unified);
-    all.chain(below.filter(|_| !unified))
-        .filter(|path| path.is_dir())
-        .collect()
-}
+use rig::eventually;
+use rig::guest::{cgroups, exec, in_background, refused, script, sleeping, table};
+use serde_json::json;
 
 #[test]
 fn r01_the_status_is_the_programs_or_255() {
@@ -74,46 +27,6 @@ fn r01_the_status_is_the_programs_or_255() {
     ] {
         assert_eq!(exec(&rig, words).code, Some(status), "{words:?}");
     }
-}
-
-#[test]
-fn r04_a_failing_exec_does_not_touch_the_container() {
-    let rig = sleeping(|config| config["linux"]["cgroupsPath"] = json!("/sysc-exec-r04"));
-    std::fs::write(rig.rootfs().join("bin/broken"), "#!/mmnnttbb\n").unwrap();
-    std::fs::set_permissions(
-        rig.rootfs().join("bin/broken"),
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
-    let before = rig.state("c");
-    let record = std::fs::read(rig.state_root().join("c/state.json")).unwrap();
-    for program in [
-        "/bin/bash",
-        "/no/such",
-        "nothing",
-        "broken",
-        "/etc",
-        "/etc/passwd",
-    ] {
-        let err = refused(exec(&rig, &["c", program]));
-        assert!(err.contains(program), "{err}");
-    }
-    for program in ["broken", "/bin/bash"] {
-        let err = refused(exec(&rig, &["c", program]));
-        assert!(err.contains("No such file or directory"), "{err}");
-    }
-    refused(exec(&rig, &["--cwd", "/nowhere", "c", "true"]));
-    refused(exec(&rig, &["--pid-file", "/no/such/file", "c", "true"]));
-    refused(exec(&rig, &["--cgroup", "nowhere", "c", "true"]));
-    refused(exec(&rig, &["--process-label", "x", "c", "true"]));
-    refused(exec(&rig, &["-t", "-d", "c", "true"]));
-    assert_eq!(rig.state("c"), before);
-    assert_eq!(
-        std::fs::read(rig.state_root().join("c/state.json")).unwrap(),
-        record
-    );
-    assert!(!cgroups("sysc-exec-r04").is_empty());
-    exec(&rig, &["c", "true"]).ok();
 }
 
 #[test]
@@ -303,87 +216,8 @@ fn a_container_without_a_cgroup_of_its_own_keeps_its_starters() {
     assert_eq!(table(in_background(&rig, &[])), table(rig.pid("c")));
 }
 
-#[test]
-fn no_descriptor_and_no_trace_of_the_host_leaks() {
-    let rig = sleeping(|_| {});
-    use std::os::fd::AsRawFd;
-    let file = File::open("/etc/passwd").unwrap();
-    let flags = nix::fcntl::FdFlag::empty();
-    nix::fcntl::fcntl(file.as_raw_fd(), nix::fcntl::FcntlArg::F_SETFD(flags)).unwrap();
-    // 3 is the listing's own.
-    assert_eq!(exec(&rig, &["c", "ls", "/proc/self/fd"]).ok(), "0\n1\n2\n3");
-    let err = refused(exec(&rig, &["--cwd", "/proc/self/fd/3", "c", "true"]));
-    assert!(err.contains("/proc/self/fd/3"), "{err}");
-}
-
-#[test]
-fn s05_our_file_cannot_be_reached_from_inside() {
-    let rig = sleeping(|config| {
-        config["process"]["capabilities"] = json!({"bounding": ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"],
-            "effective": ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"], "permitted": ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"]});
-    });
-    let sum = || {
-        std::fs::read(env!("CARGO_BIN_EXE_sysc-runtime"))
-            .unwrap()
-            .len()
-    };
-    let before = sum();
-    std::fs::write(rig.rootfs().join("bin/self"), "#!/proc/self/exe\n").unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(rig.rootfs().join("bin/self"), mode).unwrap();
-    let attack = "for p in /proc/[0-9]*; do \
-        case \"$(readlink $p/exe)\" in *sysc-runtime*) (echo x >>$p/exe) 2>/dev/null && echo WRITTEN $p;; esac; done";
-    let watcher = rig.spawn(&[
-        "exec",
-        "c",
-        "sh",
-        "-c",
-        &format!("i=0; while [ $i -lt 60 ]; do {attack}; i=$((i+1)); done"),
-    ]);
-    for _ in 0..40 {
-        exec(&rig, &["c", "self"]);
-    }
-    let output = watcher.wait_with_output().unwrap();
-    assert!(!String::from_utf8_lossy(&output.stdout).contains("WRITTEN"));
-    assert_eq!(sum(), before);
-}
-
 /// CAP_SYS_PTRACE opens the directories of every process that can be seen, so none may be seen that
 /// still has some of the host's (as in CVE-2016-9962 and CVE-2024-21626).
-#[test]
-fn on_the_way_in_nothing_of_the_host_is_seen() {
-    let rig = sleeping(|config| {
-        let all = json!(["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"]);
-        config["process"]["capabilities"] =
-            json!({"bounding": all, "effective": all, "permitted": all});
-    });
-    // Where the runtime is called from there is a config.json; in the container there is none.
-    let attack = format!(
-        "touch /tmp/ready; while [ -e /tmp/ready ]; do for p in /proc/[0-9]*; do \
-         [ -e $p/cwd/config.json ] && echo CWD; [ -e $p/root{}/config.json ] && echo ROOT; \
-         for f in $p/fd/[3-9]*; do [ -e $f/config.json ] && echo FD; done; done; done",
-        rig.bundle().display()
-    );
-    let watcher = rig.spawn(&["exec", "c", "sh", "-c", &attack]);
-    let ready = rig.rootfs().join("tmp/ready");
-    eventually(|| ready.exists());
-    for _ in 0..30 {
-        exec(&rig, &["c", "true"]).ok();
-    }
-    std::fs::remove_file(&ready).unwrap();
-    let output = watcher.wait_with_output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-}
-
-#[test]
-fn an_exec_ends_with_its_container() {
-    let rig = sleeping(|_| {});
-    let child = rig.spawn(&["exec", "c", "sh", "-c", "touch /tmp/ready; sleep 1000"]);
-    eventually(|| rig.rootfs().join("tmp/ready").exists());
-    rig.runtime(&["kill", "c", "KILL"]).ok();
-    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(137));
-}
-
 #[test]
 fn a_terminal_may_be_sent_away() {
     let rig = sleeping(|_| {});
@@ -405,19 +239,6 @@ fn a_terminal_may_be_sent_away() {
     let length = master.read(&mut seen).unwrap();
     let seen = String::from_utf8_lossy(&seen[..length]);
     assert!(seen.starts_with("/dev/pts/0"), "{seen}");
-}
-
-#[test]
-fn stopped_and_bundleless_containers_are_refused() {
-    let rig = sleeping(|_| {});
-    let config = rig.bundle().join("config.json");
-    std::fs::rename(&config, rig.bundle().join("away")).unwrap();
-    let err = refused(exec(&rig, &["c", "true"]));
-    assert!(err.contains("config.json"), "{err}");
-    std::fs::rename(rig.bundle().join("away"), &config).unwrap();
-    rig.runtime(&["kill", "c", "KILL"]).ok();
-    rig.until("c", "stopped");
-    assert!(refused(exec(&rig, &["c", "true"])).contains("it is stopped"));
 }
 
 #[test]
@@ -496,31 +317,4 @@ fn a_terminal_is_served_and_restored() {
         .unwrap();
     assert_eq!(failing.code(), Some(255));
     assert_eq!(tcgetattr(pty.slave.as_fd()).unwrap(), before);
-}
-
-#[test]
-fn a_pipe_in_the_place_of_passwd_keeps_nobody_waiting() {
-    let rig = sleeping(|_| {});
-    let passwd = rig.rootfs().join("etc/passwd");
-    std::fs::remove_file(&passwd).unwrap();
-    nix::unistd::mkfifo(&passwd, nix::sys::stat::Mode::S_IRUSR).unwrap();
-    assert_eq!(script(&rig, "echo $HOME").ok(), "/root");
-}
-
-#[test]
-fn a_created_container_can_be_entered() {
-    let rig = Rig::new();
-    rig.args(&["sleep", "1000"]).runtime(&["create", "c"]).ok();
-    assert_eq!(script(&rig, "hostname").ok(), "sysc");
-    assert_eq!(rig.status("c"), "created");
-    rig.runtime(&["start", "c"]).ok();
-}
-
-#[test]
-fn two_hundred_short_ones_do_not_hang() {
-    let rig = sleeping(|_| {});
-    for _ in 0..200 {
-        exec(&rig, &["c", "true"]).ok();
-    }
-    assert_eq!(rig.status("c"), "running");
 }

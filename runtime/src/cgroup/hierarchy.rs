@@ -75,12 +75,16 @@ pub fn table_of(pid: i32) -> String {
 /// The unit of systemd that a process is in, if any.
 pub fn unit_of(pid: i32) -> Option<PathBuf> {
     let table = table_of(pid);
-    all().iter().find_map(|hierarchy| {
-        let path = hierarchy.path_in(&table)?;
-        let is_unit = |name: &&str| name.ends_with(".service") || name.ends_with(".scope");
-        let mut names = path.iter().rev().filter_map(|name| name.to_str());
-        names.find(is_unit).map(PathBuf::from)
-    })
+    let all = all();
+    let mut paths = all.iter().filter_map(|hierarchy| hierarchy.path_in(&table));
+    paths.find_map(|path| unit_in(&path))
+}
+
+/// The innermost unit along a path.
+fn unit_in(path: &Path) -> Option<PathBuf> {
+    let is_unit = |name: &&str| name.ends_with(".service") || name.ends_with(".scope");
+    let mut names = path.iter().rev().filter_map(|name| name.to_str());
+    names.find(is_unit).map(PathBuf::from)
 }
 
 #[cfg(test)]
@@ -100,5 +104,18 @@ mod tests {
         assert_eq!(found(""), Some("/d".into()));
         assert_eq!(found("pids"), None);
         assert_eq!(found("memory"), None);
+    }
+
+    #[test]
+    fn the_innermost_unit_is_found() {
+        let table = [
+            ("/system.slice/web.service", Some("web.service")),
+            ("/a.service/b.scope/payload", Some("b.scope")),
+            ("/user.slice", None),
+            ("/", None),
+        ];
+        for (path, unit) in table {
+            assert_eq!(unit_in(Path::new(path)), unit.map(PathBuf::from));
+        }
     }
 }
