@@ -5,6 +5,12 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+mod exec;
+mod limits;
+
+pub use exec::ExecArgs;
+pub use limits::{EventsArgs, UpdateArgs};
+
 /// Starts containers from OCI bundles.
 #[derive(Debug, Parser)]
 #[command(
@@ -62,6 +68,8 @@ pub enum LogFormat {
 pub enum Verb {
     /// Create a container and start it
     Run(RunArgs),
+    /// Run another program in a container
+    Exec(ExecArgs),
     /// Create a container, whose program waits for `start`
     Create(CreateArgs),
     /// Start the program of a created container
@@ -72,6 +80,22 @@ pub enum Verb {
     Kill(KillArgs),
     /// Remove what is left of a container that has stopped
     Delete(DeleteArgs),
+    /// List the processes of a container
+    Ps(PsArgs),
+    /// Hold all processes of a container
+    Pause(IdArgs),
+    /// Let the processes of a paused container go on
+    Resume(IdArgs),
+    /// Change the limits of a container
+    Update(UpdateArgs),
+    /// Print what a container uses, as JSON
+    Events(EventsArgs),
+    /// Refused: checkpoints are not supported
+    #[command(hide = true)]
+    Checkpoint(UnsupportedArgs),
+    /// Refused: checkpoints are not supported
+    #[command(hide = true)]
+    Restore(UnsupportedArgs),
     /// List containers
     List(ListArgs),
     /// Write a config.json to begin with
@@ -152,6 +176,31 @@ pub struct DeleteArgs {
     pub force: bool,
 }
 
+/// Whatever somebody says to a verb that does nothing.
+#[derive(Debug, Args)]
+pub struct UnsupportedArgs {
+    /// Anything
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
+}
+
+/// Arguments of `ps`.
+#[derive(Debug, Args)]
+pub struct PsArgs {
+    /// Form of the list
+    #[arg(short, long, default_value = "table")]
+    pub format: ListFormat,
+    /// Name of the container
+    pub id: String,
+    /// Options of the host's `ps`; -ef without
+    #[arg(
+        value_name = "OPTION",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub options: Vec<String>,
+}
+
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -186,7 +235,7 @@ pub struct SpecArgs {
 impl Verb {
     /// Whether processes of a container could reach this one.
     pub fn enters_a_container(&self) -> bool {
-        matches!(self, Verb::Run(_) | Verb::Create(_))
+        matches!(self, Verb::Run(_) | Verb::Create(_) | Verb::Exec(_))
     }
 
     /// `--preserve-fds`, for verbs that start a program.
@@ -194,7 +243,16 @@ impl Verb {
         match self {
             Verb::Run(args) => Some(args.create.preserve_fds),
             Verb::Create(args) => Some(args.preserve_fds),
+            Verb::Exec(args) => Some(args.preserve_fds),
             _ => None,
+        }
+    }
+
+    /// The status that says that we failed: with `exec` one that programs rarely have.
+    pub fn failure_status(&self) -> u8 {
+        match self {
+            Verb::Exec(_) => 255,
+            _ => 1,
         }
     }
 }
@@ -223,6 +281,19 @@ mod tests {
             "sysc-runtime run -d --pid-file /run/container-etcd.pid etcd",
             "sysc-runtime --root /x --log /l --log-format json --systemd-cgroup create --bundle /b \
              --pid-file /p --console-socket /s --no-pivot --no-new-keyring --preserve-fds 2 c",
+            "sysc-runtime exec -d -t -u 1:2 -g 5 -e A=1 --env B=2 --cwd / -c CAP_KILL --cap net_raw \
+             --pid-file /p --console-socket /s --preserve-fds 1 --no-new-privs --apparmor a \
+             --process-label l --cgroup cpu:/x --ignore-paused c sh -c -x",
+            "sysc-runtime exec --process /p.json c",
+            "sysc-runtime ps -f json c",
+            "sysc-runtime ps c -o pid,cmd",
+            "sysc-runtime pause c",
+            "sysc-runtime resume c",
+            "sysc-runtime update --memory 64M --memory-swap -1 --pids-limit -1 --cpu-quota -1 c",
+            "sysc-runtime update --resources - c",
+            "sysc-runtime events --stats c",
+            "sysc-runtime events --interval 100ms c",
+            "sysc-runtime checkpoint --image-path /x c",
             "sysc-runtime --debug start c",
             "sysc-runtime state c",
             "sysc-runtime kill c",
@@ -245,6 +316,10 @@ mod tests {
             "sysc-runtime run",
             "sysc-runtime fly c",
             "sysc-runtime run a b",
+            "sysc-runtime exec c",
+            "sysc-runtime exec -u web c true",
+            "sysc-runtime exec -c CAP_FLY c true",
+            "sysc-runtime exec --cgroup ../x c true",
         ] {
             assert!(words(line).is_err(), "{line}");
         }

@@ -17,6 +17,18 @@
 //!                                        ◀──────── nothing more: the socket closed by exec
 //! ```
 //!
+//! An exec has fewer rungs: its first child joins the container and makes a second one inside, which
+//! goes on alone.
+//!
+//! ```text
+//!  clone ───────────────────────────────────────▶ namespaces joined
+//!                                        ◀──────── JOINED, with the number of the second
+//!  limits, cgroup
+//!  GO ──────────────────────────────────────────▶ identity, the program is looked up
+//!                                        ◀──────── READY
+//!  GO ──────────────────────────────────────────▶ seccomp, exec
+//! ```
+//!
 //! At any rung the child may say FAILED with a sentence and end. A side that goes away closes its
 //! end, so nobody waits for the dead: the child ends, the parent reports.
 
@@ -31,6 +43,8 @@ const LONGEST: usize = 16 * 1024;
 /// What the child says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
+    /// The container is joined, and this is the number of the process that goes on.
+    Joined(i32),
     /// Mounts are done: now the hooks that run on the host.
     Hooks,
     /// All is set up; only the order to start is missing.
@@ -79,6 +93,10 @@ impl HostEnd {
             None => Said::Closed,
             Some((b'H', _)) => Said::Hooks,
             Some((b'R', _)) => Said::Ready,
+            Some((b'J', number)) => match number.try_into() {
+                Ok(number) => Said::Joined(i32::from_ne_bytes(number)),
+                Err(_) => Said::Closed,
+            },
             Some((_, text)) => Said::Failed(String::from_utf8_lossy(text).into_owned()),
         })
     }
@@ -102,6 +120,13 @@ impl ChildEnd {
     /// Asks for the hooks that run on the host.
     pub fn ask_hooks(&self) -> nix::Result<()> {
         say(&self.0, b"H")
+    }
+
+    /// Says who goes on from here.
+    pub fn joined(&self, number: i32) -> nix::Result<()> {
+        let mut message = vec![b'J'];
+        message.extend(number.to_ne_bytes());
+        say(&self.0, &message)
     }
 
     /// Says that only the order to start is missing.
@@ -144,10 +169,12 @@ mod tests {
         let (host, child) = ladder().unwrap();
         host.go().unwrap();
         assert!(child.await_go().unwrap());
+        child.joined(-7).unwrap();
         child.ask_hooks().unwrap();
         child.ready().unwrap();
         child.failed("no such file").unwrap();
         drop(child);
+        assert_eq!(host.listen().unwrap(), Said::Joined(-7));
         assert_eq!(host.listen().unwrap(), Said::Hooks);
         assert_eq!(host.listen().unwrap(), Said::Ready);
         assert_eq!(

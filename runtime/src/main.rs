@@ -10,24 +10,26 @@ fn main() -> ExitCode {
         Err(error) => return report::usage(&error),
     };
     let log = report::Log::new(&cli.global);
+    let failed = cli.verb.failure_status();
     let passed = match seal::inherited(&cli.verb) {
         Ok(passed) => passed,
-        Err(error) => return report::failure(&log, &error),
+        Err(error) => return report::failure(&log, &error, failed),
     };
     if cli.verb.enters_a_container()
         && let Err(error) = seal::seal(&passed)
     {
-        return report::failure(&log, &error);
+        return report::failure(&log, &error, failed);
     }
     // Whatever else we were given is nobody's business below (CVE-2024-21626).
     if let Err(errno) = sys::descriptors::close_on_exec_from(3) {
         return report::failure(
             &log,
             &anyhow::Error::new(errno).context("cannot close descriptors"),
+            failed,
         );
     }
     match verb::dispatch(&cli, passed, &log) {
         Ok(status) => ExitCode::from(status),
-        Err(error) => report::failure(&log, &error),
+        Err(error) => report::failure(&log, &error, failed),
     }
 }

@@ -53,12 +53,12 @@ impl Log {
     }
 }
 
-/// Tells why the command failed, and gives the status for that.
-pub fn failure(log: &Log, error: &anyhow::Error) -> ExitCode {
+/// Tells why the command failed; the verb's status for that is handed through.
+pub fn failure(log: &Log, error: &anyhow::Error, status: u8) -> ExitCode {
     let message = one_line(error);
     eprintln!("sysc-runtime: {message}");
     log.append("error", &message);
-    ExitCode::FAILURE
+    ExitCode::from(status)
 }
 
 /// Something that went wrong without stopping the command.
@@ -80,6 +80,12 @@ pub fn usage(error: &clap::Error) -> ExitCode {
 /// Prints an answer.
 pub fn answer(text: &str) {
     println!("{text}");
+}
+
+/// Prints one of many answers; fails when nobody reads them any more.
+pub fn tell(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush())
 }
 
 /// Prints a list in columns; the first row is the heading.

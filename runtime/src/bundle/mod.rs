@@ -7,6 +7,7 @@
 mod compat;
 mod default;
 mod refuse;
+mod visitor;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use oci_spec::runtime::{Hooks, Linux, Mount, Process, Spec};
 use serde_json::Value;
 
 pub use default::{default_config, rootless_config};
+pub use visitor::{Changes, changed, read_process};
 
 /// Why a bundle cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The field's name in config.json.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The same for the process of an exec, wherever its parts come from.
+    #[error("{field}: {reason}")]
+    Visitor {
+        /// The field's name, as in config.json.
         field: String,
         /// What is wrong with it.
         reason: String,
@@ -84,6 +94,17 @@ type Complaint = (String, String);
 
 /// Reads and checks the bundle in `dir`.
 pub fn read(dir: &Path) -> Result<Bundle, Error> {
+    let mut bundle = look(dir)?;
+    bundle.rootfs = find_rootfs(&bundle.rootfs).map_err(|complaint| {
+        let path = bundle.dir.join("config.json");
+        field(&path, complaint)
+    })?;
+    Ok(bundle)
+}
+
+/// The same for a container that is there: its root is what it runs on, not what the path may mean
+/// by now.
+pub fn look(dir: &Path) -> Result<Bundle, Error> {
     let dir = dir.canonicalize().map_err(|source| Error::Read {
         path: dir.to_owned(),
         source,
@@ -97,9 +118,7 @@ pub fn read(dir: &Path) -> Result<Bundle, Error> {
         path: path.clone(),
         reason,
     })?;
-    let mut bundle = bundle(&dir, spec).map_err(|complaint| field(&path, complaint))?;
-    bundle.rootfs = find_rootfs(&bundle.rootfs).map_err(|complaint| field(&path, complaint))?;
-    Ok(bundle)
+    bundle(&dir, spec).map_err(|complaint| field(&path, complaint))
 }
 
 /// Text to specification: old forms are translated before the types are checked.

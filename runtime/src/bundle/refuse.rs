@@ -13,8 +13,7 @@ pub fn check(spec: &Spec) -> Result<(), Complaint> {
         .process()
         .as_ref()
         .ok_or_else(|| complaint("process", "is missing: there is nothing to run"))?;
-    check_process(process)?;
-    check_unsupported_process(process)?;
+    check_program(process)?;
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
         check_mount(index, mount)?;
     }
@@ -23,6 +22,12 @@ pub fn check(spec: &Spec) -> Result<(), Complaint> {
         check_linux(linux)?;
     }
     Ok(())
+}
+
+/// What holds for every process, be it a container's first or an exec's.
+pub fn check_program(process: &Process) -> Result<(), Complaint> {
+    check_process(process)?;
+    check_unsupported_process(process)
 }
 
 fn check_process(process: &Process) -> Result<(), Complaint> {

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use libcgroups::common::{CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager};
+use libcgroups::common::{
+    AnyCgroupManager, CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager,
+};
 use nix::unistd::Pid;
 use oci_spec::runtime::LinuxResources;
 
@@ -10,21 +12,16 @@ use super::{Error, MOUNTS};
 
 /// Puts a process into the cgroup, which is made when it is missing, and limits it.
 pub fn join(path: &Path, resources: &LinuxResources, pid: Pid) -> Result<(), Error> {
-    let join_failed = |reason: String| Error::Join {
-        path: path.to_owned(),
-        reason,
-    };
-    let manager = create_cgroup_manager(CgroupConfig {
-        cgroup_path: path.to_owned(),
-        systemd_cgroup: false,
-        container_name: String::new(),
-    })
-    .map_err(|error| join_failed(error.to_string()))?;
-    manager
+    manager(path)?
         .add_task(pid)
-        .map_err(|error| join_failed(error.to_string()))?;
+        .map_err(|error| join_failed(path, error))?;
+    limit(path, resources)
+}
+
+/// Sets limits on a cgroup; what is not said stays as it is.
+pub fn limit(path: &Path, resources: &LinuxResources) -> Result<(), Error> {
     check_controllers(path, resources)?;
-    manager
+    manager(path)?
         .apply(&ControllerOpt {
             resources,
             disable_oom_killer: false,
@@ -35,6 +32,22 @@ pub fn join(path: &Path, resources: &LinuxResources, pid: Pid) -> Result<(), Err
             path: path.to_owned(),
             reason: error.to_string(),
         })
+}
+
+fn manager(path: &Path) -> Result<AnyCgroupManager, Error> {
+    create_cgroup_manager(CgroupConfig {
+        cgroup_path: path.to_owned(),
+        systemd_cgroup: false,
+        container_name: String::new(),
+    })
+    .map_err(|error| join_failed(path, error))
+}
+
+fn join_failed(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::Join {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
 }
 
 /// With version 2 a controller is in a cgroup only if all above have passed it on; else the files

@@ -2,8 +2,12 @@
 //!
 //! In: a path from the root of the hierarchy. Limits are written by libcgroups; finding processes
 //! and removing is ours, since libcgroups gives up on a cgroup in which a payload has made others.
-//! A container that stays in its starter's cgroup never comes here.
+//! A container that stays in its starter's cgroup is never made, limited or removed here.
 
+mod enter;
+mod figures;
+mod freeze;
+mod hierarchy;
 mod limits;
 
 use std::io::ErrorKind;
@@ -14,7 +18,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-pub use limits::join;
+pub use enter::{Below, enter};
+pub use figures::{figures, oom_kills};
+pub use freeze::{freeze, is_frozen, thaw};
+pub use hierarchy::unit_of;
+pub use limits::{join, limit};
 
 const MOUNTS: &str = "/sys/fs/cgroup";
 /// How long killed processes may take to leave a cgroup.
@@ -52,6 +60,14 @@ pub enum Error {
         /// As libcgroups has it; names the file.
         reason: String,
     },
+    /// Its processes cannot be held, or not be let go.
+    #[error("cannot freeze or thaw cgroup '{path}': {reason}")]
+    Freeze {
+        /// From the root of the hierarchy.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The cgroup cannot be removed.
     #[error("cannot remove cgroup '{path}'")]
     Remove {
@@ -61,6 +77,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// Where a container's processes are.
+#[derive(Clone, Copy, Debug)]
+pub struct Home<'a> {
+    /// The cgroup that was made for it, from the root of the hierarchy.
+    pub own: Option<&'a Path>,
+    /// Its first process; without a cgroup of its own that one's is the container's.
+    pub init: i32,
 }
 
 /// All processes in a cgroup and those below it.
@@ -113,16 +138,10 @@ pub fn remove(path: &Path) -> Result<(), Error> {
 
 /// Where the cgroup is mounted: once with version 2, once per hierarchy with version 1.
 fn places(path: &Path) -> Vec<PathBuf> {
-    let below = path.strip_prefix("/").unwrap_or(path);
-    let mounts = Path::new(MOUNTS);
-    let mut roots = vec![mounts.to_owned()];
-    if !mounts.join("cgroup.controllers").exists() {
-        let entries = std::fs::read_dir(mounts).into_iter().flatten().flatten();
-        let real = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        roots = real.map(|entry| entry.path()).collect();
-    }
-    let all = roots.into_iter().map(|root| root.join(below));
-    all.filter(|place| place.is_dir()).collect()
+    let all = hierarchy::all().into_iter();
+    all.map(|hierarchy| hierarchy.directory(path))
+        .filter(|place| place.is_dir())
+        .collect()
 }
 
 /// A cgroup and those below it, the deepest first.

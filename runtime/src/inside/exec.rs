@@ -9,10 +9,10 @@ use nix::unistd::execve;
 
 use super::identity::{Ready, chain};
 use super::{Error, failed};
-use crate::plan::Plan;
+use crate::plan::Payload;
 
 /// Loads the filter, unless it had to be earlier, and becomes the program.
-pub fn execute(plan: &Plan, program: &Ready) -> Result<Infallible, Error> {
+pub fn execute(payload: &Payload, program: &Ready) -> Result<Infallible, Error> {
     let what = || format!("execute '{}'", program.path.display());
     let text = |texts: &[String]| -> Result<Vec<CString>, Error> {
         texts
@@ -22,9 +22,9 @@ pub fn execute(plan: &Plan, program: &Ready) -> Result<Infallible, Error> {
     };
     let path =
         CString::new(program.path.as_os_str().as_bytes()).map_err(|error| failed(what(), error))?;
-    let (args, env) = (text(&plan.program.args)?, text(&program.env)?);
+    let (args, env) = (text(&payload.program.args)?, text(&program.env)?);
     // As late as can be, so that the filter need allow nothing but exec.
-    if let Some(seccomp) = plan
+    if let Some(seccomp) = payload
         .seccomp
         .as_ref()
         .filter(|seccomp| !seccomp.before_identity)

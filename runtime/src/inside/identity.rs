@@ -1,6 +1,8 @@
 //! From all-powerful to what the program may be.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use caps::CapSet;
@@ -13,9 +15,11 @@ use nix::unistd::{AccessFlags, Gid, Uid, chdir, eaccess, getcwd, setgroups};
 use oci_spec::runtime::{Capabilities, LinuxCapabilities};
 
 use super::{Child, Error, failed};
-use crate::plan::{Identity, Plan};
+use crate::plan::{Identity, Payload};
 use crate::sys;
 
+/// What comes after that many bytes is not looked at.
+const LONGEST_PASSWD: u64 = 1 << 20;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What is ready to be executed.
@@ -27,13 +31,13 @@ pub struct Ready {
 }
 
 /// Gives up everything that the program shall not have, and looks the program up as it will.
-pub fn assume(plan: &Plan, child: &Child) -> Result<Ready, Error> {
-    let identity = &plan.identity;
-    if let Some(domain) = plan.personality {
+pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
+    let identity = &payload.identity;
+    if let Some(domain) = payload.personality {
         sys::process::set_personality(domain)
             .map_err(|errno| failed("set the personality", errno))?;
     }
-    if let Some(profile) = &plan.apparmor {
+    if let Some(profile) = &payload.apparmor {
         apparmor::apply_profile(profile)
             .map_err(|error| failed(format!("apply AppArmor profile '{profile}'"), error))?;
     }
@@ -41,11 +45,11 @@ pub fn assume(plan: &Plan, child: &Child) -> Result<Ready, Error> {
     sys::descriptors::pass_on(3, child.passed.count)
         .map_err(|errno| failed("pass descriptors on", errno))?;
     // The directory may be one that only root can enter, or (behind a network) only the user.
-    let entered = chdir(&plan.program.cwd);
+    let entered = chdir(&payload.program.cwd);
     if identity.no_new_privileges {
         prctl::set_no_new_privs().map_err(|errno| failed("forbid new privileges", errno))?;
     }
-    if let Some(seccomp) = plan
+    if let Some(seccomp) = payload
         .seccomp
         .as_ref()
         .filter(|seccomp| seccomp.before_identity)
@@ -55,13 +59,13 @@ pub fn assume(plan: &Plan, child: &Child) -> Result<Ready, Error> {
     }
     become_user(identity)?;
     if entered.is_err() {
-        let cwd = &plan.program.cwd;
+        let cwd = &payload.program.cwd;
         chdir(cwd).map_err(|errno| failed(format!("enter '{}'", cwd.display()), errno))?;
     }
     // A directory outside the root has no name in it (CVE-2024-21626).
     getcwd().map_err(|errno| failed("find the working directory inside the container", errno))?;
-    let env = environment(plan, child);
-    let path = look_up(&plan.program.args[0], &env)?;
+    let env = environment(payload, child);
+    let path = look_up(&payload.program.args[0], &env)?;
     Ok(Ready { path, env })
 }
 
@@ -106,8 +110,8 @@ fn granted(asked: &LinuxCapabilities, have: &caps::CapsHashSet) -> LinuxCapabili
 }
 
 /// The configured variables; HOME from the image's passwd file when it is not among them.
-fn environment(plan: &Plan, child: &Child) -> Vec<String> {
-    let mut env: Vec<String> = plan
+fn environment(payload: &Payload, child: &Child) -> Vec<String> {
+    let mut env: Vec<String> = payload
         .program
         .env
         .iter()
@@ -121,10 +125,23 @@ fn environment(plan: &Plan, child: &Child) -> Vec<String> {
         env.extend(names.iter().map(|names| format!("LISTEN_FDNAMES={names}")));
     }
     if !env.iter().any(|entry| entry.starts_with("HOME=")) {
-        let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        env.push(format!("HOME={}", home_of(&passwd, plan.identity.user)));
+        let passwd = read_passwd().unwrap_or_default();
+        env.push(format!("HOME={}", home_of(&passwd, payload.identity.user)));
     }
     env
+}
+
+/// The image's, as far as it is a file: a pipe would keep us waiting.
+fn read_passwd() -> std::io::Result<String> {
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open("/etc/passwd")?;
+    let mut text = String::new();
+    if file.metadata()?.is_file() {
+        file.take(LONGEST_PASSWD).read_to_string(&mut text)?;
+    }
+    Ok(text)
 }
 
 fn home_of(passwd: &str, user: u32) -> String {
@@ -161,7 +178,7 @@ fn look_up(name: &str, env: &[String]) -> Result<PathBuf, Error> {
         format!("execute '{name}'"),
         match worst {
             nix::errno::Errno::EACCES => format!("permission denied along PATH '{path}'"),
-            _ => format!("executable file not found along PATH '{path}'"),
+            _ => format!("executable file not found in $PATH '{path}'"),
         },
     ))
 }

@@ -1,6 +1,6 @@
 //! The container's side of the clone.
 //!
-//! In: a [`Plan`] and the child's end of the ladder. Out: the payload, executed in this process; or
+//! In: a [`Task`] and the child's end of the ladder. Out: the payload, executed in this process; or
 //! one sentence said up the ladder. Nothing here prints or logs: after the root is changed there is
 //! nowhere to print to. What reads like a list below is the order that matters.
 
@@ -9,6 +9,7 @@ mod copy_up;
 mod devices;
 mod exec;
 mod identity;
+mod join;
 mod mask;
 mod mounts;
 mod namespaces;
@@ -17,12 +18,16 @@ mod start;
 mod sysctl;
 mod terminal;
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::convert::Infallible;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use crate::hooks;
 use crate::ladder::ChildEnd;
-use crate::plan::{DEFAULT_UMASK, Plan};
+use crate::plan::{DEFAULT_UMASK, Payload, Plan};
+use crate::record::HookState;
+use crate::sys::clone::spawn;
 
+pub use join::Target;
 pub use start::StartGate;
 
 /// What stopped the child. The text goes up the ladder.
@@ -52,7 +57,26 @@ pub(crate) fn failed(what: impl Into<String>, why: impl std::fmt::Display) -> Er
     }
 }
 
-/// What the child has in its hands besides the plan.
+/// What the child does before it becomes the payload.
+#[derive(Debug)]
+pub enum Task<'a> {
+    /// Makes the container.
+    Make {
+        /// Which.
+        plan: &'a Plan,
+        /// The state that hooks inside the container read.
+        state: &'a HookState,
+    },
+    /// Enters one that is there.
+    Join {
+        /// What for.
+        payload: &'a Payload,
+        /// Which.
+        target: &'a Target,
+    },
+}
+
+/// What the child has in its hands besides its task.
 #[derive(Debug)]
 pub struct Child {
     /// Its end of the ladder.
@@ -61,8 +85,6 @@ pub struct Child {
     pub console: Option<OwnedFd>,
     /// What releases the payload.
     pub gate: StartGate,
-    /// The state that hooks inside the container read.
-    pub state: crate::record::HookState,
     /// Descriptors that belong to the payload.
     pub passed: Passed,
     /// Whether the payload gets a session keyring of its own.
@@ -81,8 +103,9 @@ pub struct Passed {
 impl Child {
     /// The parent's descriptors came with the clone. Its end of the ladder must go, or its death
     /// would go unnoticed; its lock, or it would be held; and none may be found by the payload.
-    fn close_the_rest(&self) -> nix::Result<()> {
+    fn close_the_rest(&self, more: &[RawFd]) -> nix::Result<()> {
         let mut keep = self.gate.descriptors();
+        keep.extend(more);
         keep.push(self.ladder.as_raw_fd());
         keep.extend(self.console.as_ref().map(AsRawFd::as_raw_fd));
         keep.extend((3..).take(self.passed.count as usize));
@@ -90,64 +113,130 @@ impl Child {
     }
 }
 
-/// Becomes the payload. Returns only when that failed, with the status to exit with.
-pub fn run(plan: &Plan, child: Child) -> i32 {
-    match become_payload(plan, &child) {
-        Err(Error::Orphaned) => 1,
-        Err(error) => {
-            let sentence = error.to_string();
-            // With both gone the exit status is all that is left to say.
-            let _ = child.ladder.failed(&sentence);
-            child.gate.failed(&sentence);
-            1
-        }
-        Ok(never) => match never {},
+/// Becomes the payload. Returns only when that failed, with the status to exit with; or, for an
+/// exec, when another process has gone on.
+pub fn run(task: &Task, child: Child) -> i32 {
+    let done = match task {
+        Task::Make { plan, state } => be_first(plan, state, &child).map(|never| match never {}),
+        Task::Join { payload, target } => send_inside(payload, target, &child),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(error) => tell(&child, &error),
     }
 }
 
-fn become_payload(plan: &Plan, child: &Child) -> Result<std::convert::Infallible, Error> {
-    crate::sys::signals::reset_for_payload().map_err(|errno| failed("reset signals", errno))?;
-    child
-        .close_the_rest()
-        .map_err(|errno| failed("close descriptors", errno))?;
-    // Mount points that are made have the modes that are asked for.
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(DEFAULT_UMASK));
+fn tell(child: &Child, error: &Error) -> i32 {
+    if !matches!(error, Error::Orphaned) {
+        let sentence = error.to_string();
+        // With both gone the exit status is all that is left to say.
+        let _ = child.ladder.failed(&sentence);
+        child.gate.failed(&sentence);
+    }
+    1
+}
+
+fn be_first(plan: &Plan, state: &HookState, child: &Child) -> Result<Infallible, Error> {
+    begin(child, &[])?;
     // Until the parent has written the id maps and put us into our cgroup, nothing can be done.
     await_go(child)?;
+    let pid = make(plan, state, child)?;
+    let program = identity::assume(&plan.payload, child)?;
+    await_start(child)?;
+    let hooks = plan.hooks.start_container().as_deref();
+    hooks::run("startContainer", hooks, &state.text("created", pid))?;
+    exec::execute(&plan.payload, &program)
+}
+
+/// Joins the container, and makes the process that goes on. Its like is seen in the container's
+/// /proc by others there, and CAP_SYS_PTRACE opens the directories of what is seen: so by then
+/// nothing of the host is in it any more, neither root nor working directory nor descriptor.
+fn send_inside(payload: &Payload, target: &Target, child: &Child) -> Result<(), Error> {
+    begin(child, &target.descriptors())?;
+    target.enter()?;
+    let sibling = spawn(libc::CLONE_PARENT as u64, || {
+        match be_guest(payload, child) {
+            Ok(never) => match never {},
+            Err(error) => tell(child, &error),
+        }
+    })
+    .map_err(|errno| failed("make a process in the container", errno))?;
+    child
+        .ladder
+        .joined(sibling.pid.as_raw())
+        .map_err(|_| Error::Orphaned)
+}
+
+fn be_guest(payload: &Payload, child: &Child) -> Result<Infallible, Error> {
+    child.close_the_rest(&[]).map_err(closing_failed)?;
+    // Until the parent has put us into the container's cgroup, nothing shall be done.
+    await_go(child)?;
+    nix::unistd::setsid().map_err(|errno| failed("start a session", errno))?;
+    new_session_keyring(child)?;
+    terminal::set_up(payload, child.console.as_ref(), terminal::Console::Nobody)?;
+    let program = identity::assume(payload, child)?;
+    await_start(child)?;
+    exec::execute(payload, &program)
+}
+
+/// What every child does first.
+fn begin(child: &Child, keep: &[RawFd]) -> Result<(), Error> {
+    crate::sys::signals::reset_for_payload().map_err(|errno| failed("reset signals", errno))?;
+    child.close_the_rest(keep).map_err(closing_failed)?;
+    // Mount points that are made have the modes that are asked for.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(DEFAULT_UMASK));
+    Ok(())
+}
+
+fn closing_failed(errno: nix::errno::Errno) -> Error {
+    failed("close descriptors", errno)
+}
+
+/// Everything around the payload. Returns the number that the host has for us.
+fn make(plan: &Plan, state: &HookState, child: &Child) -> Result<Option<i32>, Error> {
     let cgroups = namespaces::enter(plan)?;
-    if child.session_keyring {
-        crate::sys::process::new_session_keyring()
-            .map_err(|errno| failed("make a session keyring", errno))?;
-    }
+    new_session_keyring(child)?;
 
     let host = root::prepare(plan, cgroups)?;
     mounts::make_all(&host, &plan.mounts)?;
     devices::make_all(&host, &plan.devices)?;
     let pid = number_on_host();
-    creation_hooks(plan, child, pid)?;
+    creation_hooks(plan, state, child, pid)?;
     let covers = mask::Covers::from_host(&plan.masks)?;
     root::enter(&plan.root, host)?;
 
     sysctl::write_all(&plan.sysctls)?;
-    terminal::set_up(plan, child.console.as_ref())?;
+    terminal::set_up(
+        &plan.payload,
+        child.console.as_ref(),
+        terminal::Console::Container,
+    )?;
     root::protect(plan)?;
     mask::make_all(&plan.masks, covers)?;
+    Ok(pid)
+}
 
-    let program = identity::assume(plan, child)?;
+fn new_session_keyring(child: &Child) -> Result<(), Error> {
+    if !child.session_keyring {
+        return Ok(());
+    }
+    crate::sys::process::new_session_keyring()
+        .map_err(|errno| failed("make a session keyring", errno))
+}
+
+fn await_start(child: &Child) -> Result<(), Error> {
     child.ladder.ready().map_err(|_| Error::Orphaned)?;
-    child.gate.wait(&child.ladder)?;
-    let state = child.state.text("created", pid);
-    hooks::run(
-        "startContainer",
-        plan.hooks.start_container().as_deref(),
-        &state,
-    )?;
-    exec::execute(plan, &program)
+    child.gate.wait(&child.ladder)
 }
 
 /// prestart and createRuntime run on the host, createContainer here; all see the container's mounts
 /// before its root has changed.
-fn creation_hooks(plan: &Plan, child: &Child, pid: Option<i32>) -> Result<(), Error> {
+fn creation_hooks(
+    plan: &Plan,
+    state: &HookState,
+    child: &Child,
+    pid: Option<i32>,
+) -> Result<(), Error> {
     let on_host = [plan.hooks.prestart(), plan.hooks.create_runtime()];
     if on_host
         .iter()
@@ -156,7 +245,7 @@ fn creation_hooks(plan: &Plan, child: &Child, pid: Option<i32>) -> Result<(), Er
         child.ladder.ask_hooks().map_err(|_| Error::Orphaned)?;
         await_go(child)?;
     }
-    let state = child.state.text("creating", pid);
+    let state = state.text("creating", pid);
     Ok(hooks::run(
         "createContainer",
         plan.hooks.create_container().as_deref(),

@@ -57,8 +57,8 @@ fn open(join: &Join) -> Result<(File, &Join), Error> {
         .map_err(|error| failed(format!("open namespace '{}'", join.path.display()), error))
 }
 
-/// In a new user namespace we are nobody until we say that we are its root.
-fn become_root() -> Result<(), Error> {
+/// In a user namespace that we have just come to we are nobody until we say that we are its root.
+pub(super) fn become_root() -> Result<(), Error> {
     let (user, group) = (Uid::from_raw(0), Gid::from_raw(0));
     // Forbidden where the map was written without privileges; then there are no groups to drop.
     let _ = setgroups(&[]);

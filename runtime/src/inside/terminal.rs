@@ -11,27 +11,36 @@ use nix::unistd::{dup2, fchown};
 
 use super::mask::is_null;
 use super::{Error, failed};
-use crate::plan::Plan;
+use crate::plan::Payload;
 use crate::sys::terminal;
 
-/// Gives the payload its streams; the master of a new terminal is sent over `console`.
-pub fn set_up(plan: &Plan, console: Option<&OwnedFd>) -> Result<(), Error> {
-    match console {
-        Some(console) => open_terminal(plan, console),
+/// Whose /dev/console the new terminal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// The container's: it is mounted there.
+    Container,
+    /// Nobody's: the container has its own already, or none.
+    Nobody,
+}
+
+/// Gives the payload its streams; the master of a new terminal is sent over `socket`.
+pub fn set_up(payload: &Payload, socket: Option<&OwnedFd>, console: Console) -> Result<(), Error> {
+    match socket {
+        Some(socket) => open_terminal(payload, socket, console),
         None => reopen_null(),
     }
 }
 
-fn open_terminal(plan: &Plan, console: &OwnedFd) -> Result<(), Error> {
+fn open_terminal(payload: &Payload, socket: &OwnedFd, console: Console) -> Result<(), Error> {
     // setup_console closes what it is given.
-    let socket = nix::unistd::dup(console.as_raw_fd())
+    let socket = nix::unistd::dup(socket.as_raw_fd())
         .map_err(|errno| failed("set the terminal up", errno))?;
-    tty::setup_console(&LinuxSyscall, socket, true)
+    tty::setup_console(&LinuxSyscall, socket, console == Console::Container)
         .map_err(|error| failed("set the terminal up", error))?;
-    let user = nix::unistd::Uid::from_raw(plan.identity.user);
+    let user = nix::unistd::Uid::from_raw(payload.identity.user);
     // A terminal belongs to who works at it; in a user namespace it may not be ours to give.
     let _ = fchown(0, Some(user), None);
-    if let Some((rows, columns)) = plan.program.terminal_size {
+    if let Some((rows, columns)) = payload.program.terminal_size {
         let size = Winsize {
             ws_row: rows,
             ws_col: columns,

@@ -1,21 +1,20 @@
 //! From a plan to a child that is ready, rung by rung of the ladder.
 
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::prctl;
-use nix::sys::signal::SigSet;
 use nix::unistd::{Pid, getuid};
 use std::fs::File;
 
 use super::{
-    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, step, write_pid_file,
+    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, rungs, step,
+    write_pid_file,
 };
 use crate::bundle::Bundle;
-use crate::inside::{self, StartGate};
-use crate::ladder::{HostEnd, Said, ladder};
+use crate::inside::{self, StartGate, Task};
+use crate::ladder::{HostEnd, ladder};
 use crate::plan::{Cgroup, Namespaces, Plan};
 use crate::record::{Claim, HookState, ProcessId, State};
 use crate::sys::clone::{Child, spawn};
-use crate::{cgroup, hooks, sys};
+use crate::{cgroup, hooks};
 
 /// Clones, sets up, records. On failure nothing of it is left.
 pub fn give(
@@ -37,10 +36,7 @@ pub fn give(
         gate: gate(request, claim)?,
     };
     if request.start == StartedBy::UsInForeground {
-        // From here on signals are the payload's; they wait until it can have them.
-        SigSet::all()
-            .thread_block()
-            .map_err(|errno| step("hold signals back", errno))?;
+        rungs::hold_signals()?;
     }
     let child = clone(plan, request, &seen, ends)?;
     let made = bring_up(plan, &child, &host_end, &seen)
@@ -94,20 +90,18 @@ fn gate(request: &Request, claim: &Claim) -> Result<StartGate, Error> {
 fn clone(plan: &Plan, request: &Request, seen: &HookState, ends: Ends) -> Result<Child, Error> {
     let namespaces = &plan.namespaces;
     if namespaces.any() {
-        // Before the first namespace is entered or shared: else a process in it could trace us or
-        // open our descriptors through /proc (CVE-2016-9962).
-        prctl::set_dumpable(false).map_err(|errno| step("become undumpable", errno))?;
+        rungs::become_undumpable()?;
     }
+    let task = Task::Make { plan, state: seen };
     let inside = inside::Child {
         ladder: ends.ladder,
         console: ends.console,
         gate: ends.gate,
-        state: seen.clone(),
         passed: request.passed.clone(),
         session_keyring: !request.wishes.no_new_keyring,
     };
     with_borrowed_namespaces(namespaces, || {
-        spawn(namespaces.clone_flags, || inside::run(plan, inside))
+        spawn(namespaces.clone_flags, || inside::run(&task, inside))
             .map_err(|errno| step("make the container's first process", errno))
     })
 }
@@ -118,30 +112,38 @@ fn with_borrowed_namespaces<T>(
     namespaces: &Namespaces,
     make: impl FnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
-    if namespaces.join_before.is_empty() && namespaces.new_time.is_none() {
-        return make();
-    }
-    let open = |path: &str| File::open(path).map_err(|error| step(format!("open '{path}'"), error));
-    let time = CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
+    let (pid, time) = (CloneFlags::CLONE_NEWPID, rungs::TIME);
     let borrows = |kind| namespaces.join_before.iter().any(|join| join.kind == kind);
+    let kinds = [
+        (borrows(pid), pid),
+        (borrows(time) || namespaces.new_time.is_some(), time),
+    ];
+    let kinds = kinds.iter().filter(|(borrowed, _)| *borrowed);
+    let kinds: CloneFlags = kinds.map(|(_, kind)| *kind).collect();
+    with_children_elsewhere(kinds, || borrow(namespaces), make)
+}
+
+/// Makes a child while this process's children belong elsewhere: to other namespaces of `kinds`,
+/// which `enter` takes them to.
+fn with_children_elsewhere<T>(
+    kinds: CloneFlags,
+    enter: impl FnOnce() -> Result<(), Error>,
+    make: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
     let mut ours = Vec::new();
-    if borrows(CloneFlags::CLONE_NEWPID) {
-        ours.push((open("/proc/self/ns/pid")?, CloneFlags::CLONE_NEWPID));
+    for (kind, path) in [
+        (CloneFlags::CLONE_NEWPID, "/proc/self/ns/pid"),
+        (rungs::TIME, "/proc/self/ns/time"),
+    ] {
+        if kinds.contains(kind) {
+            let file = File::open(path);
+            ours.push((
+                file.map_err(|error| step(format!("open '{path}'"), error))?,
+                kind,
+            ));
+        }
     }
-    if borrows(time) || namespaces.new_time.is_some() {
-        ours.push((open("/proc/self/ns/time")?, time));
-    }
-    for join in &namespaces.join_before {
-        let shown = join.path.display();
-        let file = File::open(&join.path)
-            .map_err(|error| step(format!("open namespace '{shown}'"), error))?;
-        setns(file, join.kind).map_err(|errno| step(format!("join '{shown}'"), errno))?;
-    }
-    if let Some(offsets) = &namespaces.new_time {
-        unshare(time).map_err(|errno| step("make a time namespace", errno))?;
-        std::fs::write("/proc/self/timens_offsets", offsets.concat())
-            .map_err(|error| step("set linux.timeOffsets", error))?;
-    }
+    enter()?;
     let made = make();
     for (file, kind) in ours {
         setns(file, kind).map_err(|errno| step("return to our own namespaces", errno))?;
@@ -149,54 +151,36 @@ fn with_borrowed_namespaces<T>(
     made
 }
 
+fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
+    for join in &namespaces.join_before {
+        let shown = join.path.display();
+        let file = File::open(&join.path)
+            .map_err(|error| step(format!("open namespace '{shown}'"), error))?;
+        setns(file, join.kind).map_err(|errno| step(format!("join '{shown}'"), errno))?;
+    }
+    if let Some(offsets) = &namespaces.new_time {
+        unshare(rungs::TIME).map_err(|errno| step("make a time namespace", errno))?;
+        std::fs::write("/proc/self/timens_offsets", offsets.concat())
+            .map_err(|error| step("set linux.timeOffsets", error))?;
+    }
+    Ok(())
+}
+
 /// What only the host may do for the child, and then the rungs up to READY.
 fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> Result<(), Error> {
-    // The score before the maps: afterwards its file belongs to the namespace.
-    set_oom_score(plan, child.pid)?;
-    for limit in &plan.limits {
-        sys::process::set_limit(child.pid, limit.resource, limit.soft, limit.hard)
-            .map_err(|errno| step(format!("set limit '{}'", limit.name), errno))?;
-    }
+    rungs::score_and_limit(&plan.payload, child.pid)?;
     if let Some(mapping) = &plan.namespaces.mapping {
         idmap::write(mapping, child.pid)?;
     }
     if let Cgroup::Own { path, resources } = &plan.cgroup {
         cgroup::join(path, resources, child.pid)?;
     }
-    let go = || {
-        ladder
-            .go()
-            .map_err(|errno| step("let the child go on", errno))
-    };
-    go()?;
-    loop {
-        match ladder
-            .listen()
-            .map_err(|errno| step("listen to the child", errno))?
-        {
-            Said::Hooks => {
-                let text = seen.text("creating", Some(child.pid.as_raw()));
-                hooks::run("prestart", plan.hooks.prestart().as_deref(), &text)?;
-                hooks::run(
-                    "createRuntime",
-                    plan.hooks.create_runtime().as_deref(),
-                    &text,
-                )?;
-                go()?;
-            }
-            Said::Ready => return Ok(()),
-            Said::Failed(sentence) => return Err(Error::Inside(sentence)),
-            Said::Closed => return Err(Error::Died(String::new())),
-        }
-    }
-}
-
-fn set_oom_score(plan: &Plan, pid: Pid) -> Result<(), Error> {
-    let Some(score) = plan.oom_score else {
-        return Ok(());
-    };
-    std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
-        .map_err(|error| step(format!("set process.oomScoreAdj to {score}"), error))
+    rungs::until_ready(ladder, || {
+        let text = seen.text("creating", Some(child.pid.as_raw()));
+        hooks::run("prestart", plan.hooks.prestart().as_deref(), &text)?;
+        let create = plan.hooks.create_runtime().as_deref();
+        Ok(hooks::run("createRuntime", create, &text)?)
+    })
 }
 
 fn record(bundle: &Bundle, plan: &Plan, request: &Request, child: &Child) -> Result<State, Error> {

@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::{Error, step};
@@ -34,6 +35,15 @@ pub fn make_way(claim: &Claim) -> Result<(), Error> {
 /// Ends what still runs, removes the cgroup, runs the poststop hooks, clears the record. The claim
 /// stays. A poststop hook that fails is told to the caller but stops nothing.
 pub fn end_and_forget(claim: &Claim, state: &State) -> Result<Option<hooks::Error>, Error> {
+    if let Some(path) = state
+        .cgroup
+        .as_ref()
+        .filter(|_| cgroup::is_frozen(&state.home()))
+    {
+        // A frozen process cannot die; and none shall do anything more once it is let go.
+        cgroup::signal(path, Signal::SIGKILL);
+        cgroup::thaw(path)?;
+    }
     kill_and_wait(&state.init)?;
     if let Some(path) = &state.cgroup {
         cgroup::remove(path)?;

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
-use super::{Error, Request, StartedBy, step};
+use super::{Error, step};
 use crate::plan::Program;
 
 /// What becomes of the terminal's master.
@@ -29,15 +30,18 @@ pub struct Terminal(pub File);
 
 impl Console {
     /// Decides, and refuses combinations that could not work.
-    pub fn choose(program: &Program, request: &Request) -> Result<Console, Error> {
-        let detached = request.start != StartedBy::UsInForeground;
-        match (&request.console_socket, program.terminal) {
+    pub fn choose(
+        program: &Program,
+        detached: bool,
+        socket: Option<&Path>,
+    ) -> Result<Console, Error> {
+        match (socket, program.terminal) {
             (None, false) => Ok(Console::None),
             (Some(_), false) => Err(Error::Usage(
                 "--console-socket is given, but process.terminal is not true",
             )),
             (None, true) if detached => Err(Error::Usage(
-                "process.terminal is true, but a container that is not in the foreground needs \
+                "process.terminal is true, but what is not in the foreground needs \
                  --console-socket for it",
             )),
             (None, true) => {

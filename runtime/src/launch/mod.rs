@@ -8,6 +8,8 @@ mod birth;
 mod clear;
 mod console;
 mod idmap;
+mod join;
+mod rungs;
 mod wait;
 
 use std::os::fd::OwnedFd;
@@ -15,7 +17,7 @@ use std::path::PathBuf;
 
 use nix::unistd::Pid;
 
-use crate::ladder::{HostEnd, Said};
+use crate::ladder::HostEnd;
 use crate::record::{self, Id, Registry, State};
 use crate::sys::clone::Child;
 use crate::sys::process::{End, pidfd_send_signal, wait as wait_for};
@@ -23,6 +25,7 @@ use crate::{bundle, cgroup, facts, hooks, plan};
 
 pub use clear::end_and_forget;
 pub use console::{Console, Terminal};
+pub use join::{Guest, Visit, join};
 pub use wait::supervise;
 
 /// Why no container was made.
@@ -110,7 +113,9 @@ pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
     let bundle = bundle::read(&request.bundle)?;
     let facts = facts::Facts::read();
     let plan = plan::plan(&bundle, &facts, request.id.as_str(), request.wishes)?;
-    let console = Console::choose(&plan.program, &request)?;
+    let detached = request.start != StartedBy::UsInForeground;
+    let socket = request.console_socket.as_deref();
+    let console = Console::choose(&plan.payload.program, detached, socket)?;
     let claim = registry.claim(&request.id)?;
     clear::make_way(&claim)?;
     let made = birth::give(&bundle, &plan, &request, console, &claim);
@@ -131,18 +136,7 @@ pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
 impl Waiting {
     /// Lets the payload begin, and returns once it has: its exec is done.
     pub fn start(&self) -> Result<(), Error> {
-        self.ladder
-            .go()
-            .map_err(|errno| step("release the payload", errno))?;
-        match self
-            .ladder
-            .listen()
-            .map_err(|errno| step("listen to the payload", errno))?
-        {
-            Said::Closed => {}
-            Said::Failed(sentence) => return Err(Error::Inside(sentence)),
-            said => return Err(Error::Died(format!("unexpected message {said:?}"))),
-        }
+        rungs::release(&self.ladder)?;
         let text = self
             .state
             .for_hooks()

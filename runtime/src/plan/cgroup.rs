@@ -30,9 +30,8 @@ pub fn plan(linux: &Linux, facts: &Facts, id: &str) -> Result<Cgroup, Error> {
         .cgroups_path()
         .as_deref()
         .filter(|path| !path.as_os_str().is_empty());
-    let mut resources = linux.resources().clone().unwrap_or_default();
-    refuse(&resources, facts.cgroup_mode)?;
-    mend_pids(&mut resources);
+    let resources = linux.resources().clone().unwrap_or_default();
+    let resources = self::resources(resources, facts.cgroup_mode)?;
     if asked.is_none() && !asks_for_limits(&resources) {
         return Ok(Cgroup::Stay);
     }
@@ -47,13 +46,20 @@ pub fn plan(linux: &Linux, facts: &Facts, id: &str) -> Result<Cgroup, Error> {
             "this host has no cgroups at '/sys/fs/cgroup'",
         ));
     }
-    if facts.cgroup_mode == CgroupMode::Unified {
-        resources.set_devices(None);
-    }
     Ok(Cgroup::Own {
         path: place(asked, facts, id)?,
         resources: Box::new(resources),
     })
+}
+
+/// Limits as a cgroup of this host can hold them.
+pub fn resources(mut resources: LinuxResources, mode: CgroupMode) -> Result<LinuxResources, Error> {
+    refuse(&resources, mode)?;
+    mend_pids(&mut resources);
+    if mode == CgroupMode::Unified {
+        resources.set_devices(None);
+    }
+    Ok(resources)
 }
 
 /// An absolute path is one from the root of the hierarchy; a relative one, or none, is below ours.

@@ -66,6 +66,7 @@ mod tests {
             config["process"]["capabilities"] = json!(null);
         })
         .unwrap()
+        .payload
         .identity;
         for set in [
             identity.capabilities.bounding(),
@@ -81,6 +82,7 @@ mod tests {
             config["process"]["capabilities"] = json!(["CAP_NET_RAW"]);
         })
         .unwrap()
+        .payload
         .identity;
         let sets = identity.capabilities;
         for set in [sets.bounding(), sets.effective(), sets.permitted()] {

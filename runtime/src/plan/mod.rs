@@ -13,9 +13,9 @@ mod seccomp;
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::Hooks;
+use oci_spec::runtime::{Hooks, Linux, Process};
 
-pub use cgroup::Cgroup;
+pub use cgroup::{Cgroup, resources};
 pub use devices::{Device, Devices, Kind, Placing};
 pub use identity::{DEFAULT_UMASK, Identity};
 pub use limits::Limit;
@@ -44,10 +44,6 @@ pub enum Error {
 pub struct Plan {
     /// New and joined namespaces.
     pub namespaces: Namespaces,
-    /// Set on the process before anything else.
-    pub limits: Vec<Limit>,
-    /// `process.oomScoreAdj`
-    pub oom_score: Option<i32>,
     /// Where the process is accounted and limited.
     pub cgroup: Cgroup,
     /// The root file system and how it is entered.
@@ -62,6 +58,19 @@ pub struct Plan {
     pub sysctls: Vec<(String, String)>,
     /// Names of a new UTS namespace.
     pub names: Names,
+    /// What it is all for.
+    pub payload: Payload,
+    /// Programs along the way.
+    pub hooks: Hooks,
+}
+
+/// The program and all that it is in itself, whether its container is made for it or there already.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    /// Set on the process before anything else.
+    pub limits: Vec<Limit>,
+    /// `process.oomScoreAdj`
+    pub oom_score: Option<i32>,
     /// User, groups, capabilities.
     pub identity: Identity,
     /// The system call filter, and when it is loaded.
@@ -72,8 +81,6 @@ pub struct Plan {
     pub personality: Option<u64>,
     /// What is executed in the end.
     pub program: Program,
-    /// Programs along the way.
-    pub hooks: Hooks,
 }
 
 /// The root file system.
@@ -151,8 +158,6 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
     let namespaces = namespaces::plan(&bundle.linux);
     let mounts = mounts::plan(&bundle.mounts, &bundle.dir)?;
     Ok(Plan {
-        limits: limits::plan(&bundle.process),
-        oom_score: bundle.process.oom_score_adj(),
         cgroup: cgroup::plan(&bundle.linux, facts, id)?,
         root: root(bundle, &namespaces, wishes),
         devices: devices::plan(&bundle.linux, &mounts, &namespaces),
@@ -160,18 +165,26 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
         masks: masks(bundle),
         sysctls: sysctls(bundle),
         names: bundle.names.clone(),
-        identity: identity::plan(&bundle.process),
-        seccomp: seccomp::plan(&bundle.linux, &bundle.process),
-        apparmor: bundle
-            .process
-            .apparmor_profile()
-            .clone()
-            .filter(|profile| !profile.is_empty()),
-        personality: personality(bundle),
-        program: program(bundle),
+        payload: payload(&bundle.process, &bundle.linux),
         hooks: bundle.hooks.clone(),
         namespaces,
     })
+}
+
+/// What an exec needs too: the process, and of the container what holds for each of its processes.
+pub fn payload(process: &Process, linux: &Linux) -> Payload {
+    Payload {
+        limits: limits::plan(process),
+        oom_score: process.oom_score_adj(),
+        identity: identity::plan(process),
+        seccomp: seccomp::plan(linux, process),
+        apparmor: process
+            .apparmor_profile()
+            .clone()
+            .filter(|profile| !profile.is_empty()),
+        personality: personality(linux),
+        program: program(process),
+    }
 }
 
 fn root(bundle: &Bundle, namespaces: &Namespaces, wishes: Wishes) -> Root {
@@ -222,17 +235,16 @@ fn sysctls(bundle: &Bundle) -> Vec<(String, String)> {
     list
 }
 
-fn personality(bundle: &Bundle) -> Option<u64> {
+fn personality(linux: &Linux) -> Option<u64> {
     use oci_spec::runtime::LinuxPersonalityDomain::{PerLinux, PerLinux32};
-    let personality = bundle.linux.personality().as_ref()?;
+    let personality = linux.personality().as_ref()?;
     Some(match personality.domain() {
         PerLinux => 0,
         PerLinux32 => 8,
     })
 }
 
-fn program(bundle: &Bundle) -> Program {
-    let process = &bundle.process;
+fn program(process: &Process) -> Program {
     Program {
         args: process.args().clone().unwrap_or_default(),
         env: process.env().clone().unwrap_or_default(),
@@ -271,7 +283,7 @@ mod tests {
         assert_eq!(plan.cgroup, Cgroup::Stay);
         assert_eq!(plan.root.entry, Entry::Pivot);
         assert_eq!(plan.root.propagation, Propagation::Slave);
-        assert!(plan.program.terminal);
+        assert!(plan.payload.program.terminal);
     }
 
     #[test]

@@ -16,35 +16,51 @@ pub struct ProcessId {
 impl ProcessId {
     /// Looks at a process that is there now.
     pub fn of(pid: Pid) -> std::io::Result<ProcessId> {
-        let (started, _) = stat(pid.as_raw())?;
         Ok(ProcessId {
             pid: pid.as_raw(),
-            started,
+            started: stat(pid.as_raw())?.started,
         })
     }
 
     /// Whether it still runs; one that only waits to be reaped does not.
     pub fn is_alive(&self) -> bool {
         match stat(self.pid) {
-            Ok((started, state)) => started == self.started && !matches!(state, 'Z' | 'X'),
+            Ok(stat) => stat.started == self.started && !matches!(stat.state, 'Z' | 'X'),
             Err(_) => false,
         }
     }
 }
 
-fn stat(pid: i32) -> std::io::Result<(u64, char)> {
+/// The parent of a process; `None` when it is gone.
+pub fn parent_of(pid: i32) -> Option<i32> {
+    Some(stat(pid).ok()?.parent)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    state: char,
+    parent: i32,
+    started: u64,
+}
+
+fn stat(pid: i32) -> std::io::Result<Stat> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     parse(&text).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidData))
 }
 
-/// Start time and state letter. The name before them is in parentheses and may hold anything.
-fn parse(text: &str) -> Option<(u64, char)> {
+/// The name before the fields is in parentheses and may hold anything.
+fn parse(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
     let state = fields.next()?.chars().next()?;
-    // Field 22 of the file; `state` is field 3.
-    let started = fields.nth(18)?.parse().ok()?;
-    Some((started, state))
+    let parent = fields.next()?.parse().ok()?;
+    // Field 22 of the file; `parent` is field 4.
+    let started = fields.nth(17)?.parse().ok()?;
+    Some(Stat {
+        state,
+        parent,
+        started,
+    })
 }
 
 #[cfg(test)]
@@ -54,7 +70,12 @@ mod tests {
     #[test]
     fn a_name_cannot_deceive() {
         let text = "7 (a) R 1 (b) Z 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 9 9";
-        assert_eq!(parse(text), Some((4242, 'Z')));
+        let wanted = Stat {
+            state: 'Z',
+            parent: 1,
+            started: 4242,
+        };
+        assert_eq!(parse(text), Some(wanted));
     }
 
     #[test]

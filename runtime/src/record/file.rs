@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{ProcessId, Status};
+use crate::cgroup;
 
 /// The version of the specification that states are written by.
 pub const OCI_VERSION: &str = "1.2.1";
@@ -62,6 +63,14 @@ impl State {
             "annotations": self.annotations,
             "owner": owner_name(self.owner),
         })
+    }
+
+    /// Where its processes are.
+    pub fn home(&self) -> cgroup::Home<'_> {
+        cgroup::Home {
+            own: self.cgroup.as_deref(),
+            init: self.init.pid,
+        }
     }
 
     /// What hooks read.

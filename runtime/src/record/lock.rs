@@ -13,6 +13,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use super::{Error, Id, State, Status, failed};
+use crate::cgroup;
 
 const STATE: &str = "state.json";
 const START: &str = "start";
@@ -227,6 +228,7 @@ fn read(dir: &Path, id: &Id) -> Result<(State, Status), Error> {
         serde_json::from_slice(&text).map_err(|source| Error::Parse { path, source })?;
     let status = match (state.init.is_alive(), dir.join(START).exists()) {
         (false, _) => Status::Stopped,
+        (true, _) if cgroup::is_frozen(&state.home()) => Status::Paused,
         (true, true) => Status::Created,
         (true, false) => Status::Running,
     };

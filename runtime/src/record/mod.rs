@@ -9,12 +9,13 @@
 //! ```
 //!
 //! Only what cannot be observed is stored. That a container runs is seen from its process, that it
-//! waits from the pipe: so no crash can leave a status that is wrong.
+//! waits from the pipe, that it is paused from the freezer: so no crash can leave a status that is wrong.
 
 mod alive;
 mod file;
 mod id;
 mod lock;
+mod members;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ pub use alive::ProcessId;
 pub use file::{HookState, State};
 pub use id::Id;
 pub use lock::{Claim, Registry, write_whole};
+pub use members::members;
 
 /// Why a record cannot be read, made or removed.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +82,8 @@ pub enum Status {
     Created,
     /// The payload runs.
     Running,
+    /// It runs, but its processes are held.
+    Paused,
     /// Its first process is gone.
     Stopped,
 }
@@ -90,6 +94,7 @@ impl Status {
         match self {
             Status::Created => "created",
             Status::Running => "running",
+            Status::Paused => "paused",
             Status::Stopped => "stopped",
         }
     }

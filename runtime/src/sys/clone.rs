@@ -16,6 +16,8 @@ pub struct Child {
 
 /// Starts a copy of this process in the new namespaces `flags`, in which `run` is called.
 ///
+/// With CLONE_PARENT among `flags` it is no child of ours but of our parent.
+///
 /// `run`'s value is the exit status should it return. Memory is copied, not shared, so `run` may
 /// do what any single-threaded program may; the caller must have no other threads.
 pub fn spawn(flags: u64, run: impl FnOnce() -> i32) -> nix::Result<Child> {
@@ -35,7 +37,11 @@ fn clone3(flags: u64) -> nix::Result<Option<Child>> {
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = flags | libc::CLONE_PIDFD as u64;
     args.pidfd = &raw mut pidfd as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    // A sibling's is the one that its brother has.
+    args.exit_signal = match flags & libc::CLONE_PARENT as u64 {
+        0 => libc::SIGCHLD as u64,
+        _ => 0,
+    };
     // SAFETY: no wrapper exists in libc. The arguments live on this frame for the whole call and
     // the size is their own; without CLONE_VM the child gets a copy of all memory and its own
     // stack, and this process has one thread, so no lock can be held across the call.

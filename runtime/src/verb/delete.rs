@@ -14,8 +14,8 @@ pub fn delete(tools: &Tools, args: &DeleteArgs) -> Result<u8> {
         other => other?,
     };
     let (state, status) = claim.read()?;
-    if status == Status::Running && !args.force {
-        bail!("cannot delete container '{}': it is running", args.id);
+    if matches!(status, Status::Running | Status::Paused) && !args.force {
+        bail!("cannot delete container '{}': it is {status}", args.id);
     }
     let warning = launch::end_and_forget(&claim, &state)
         .with_context(|| format!("cannot delete container '{}'", args.id))?;

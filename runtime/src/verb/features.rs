@@ -42,7 +42,12 @@ pub fn features() -> Result<u8> {
             "selinux": {"enabled": false},
             "intelRdt": {"enabled": false},
             "mountExtensions": {"idmap": {"enabled": false}}
-        }
+        },
+        "annotations": {
+            // runc has no field for it either; engines look for this key.
+            "org.opencontainers.runc.checkpoint.enabled": "false"
+        },
+        "potentiallyUnsafeConfigAnnotations": []
     });
     report::answer(&serde_json::to_string_pretty(&features)?);
     Ok(0)

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use super::Tools;
 use crate::cgroup;
 use crate::cli::KillArgs;
-use crate::record::{Id, State, Status};
+use crate::record::{Id, State, Status, members};
 use crate::sys::process::{pidfd_open, pidfd_send_signal};
 
 /// Sends the signal to the first process, or to all.
@@ -17,7 +17,7 @@ pub fn kill(tools: &Tools, args: &KillArgs) -> Result<u8> {
     // Without a PID namespace of their own the others outlive the first process.
     let others = args.all || (signal == libc::SIGKILL && !state.own_pid_namespace);
     let reached = if others {
-        signal_all(&state, signal)
+        signal_others(&state, signal)
     } else {
         0
     };
@@ -32,22 +32,21 @@ pub fn kill(tools: &Tools, args: &KillArgs) -> Result<u8> {
         bail!("container '{}' is not running", args.id);
     }
     pidfd_send_signal(&pidfd, signal)?;
+    if let (Status::Paused, libc::SIGKILL, Some(path)) = (status, signal, &state.cgroup) {
+        // A process that is held cannot die.
+        cgroup::thaw(path)?;
+    }
     Ok(0)
 }
 
 /// All but the first process, which gets its signal by descriptor. The number is how many.
-fn signal_all(state: &State, number: i32) -> usize {
-    let (Some(path), Ok(signal)) = (&state.cgroup, Signal::try_from(number)) else {
-        return 0;
-    };
-    let others: Vec<Pid> = cgroup::processes(path)
+fn signal_others(state: &State, signal: i32) -> usize {
+    // One that ends meanwhile needs no signal.
+    members(state)
         .into_iter()
         .filter(|pid| pid.as_raw() != state.init.pid)
-        .collect();
-    // One that ends meanwhile needs no signal.
-    others
-        .iter()
-        .filter(|pid| nix::sys::signal::kill(**pid, signal).is_ok())
+        .filter_map(|pid| pidfd_open(pid).ok())
+        .filter(|pidfd| pidfd_send_signal(pidfd, signal).is_ok())
         .count()
 }
 

@@ -1,22 +1,35 @@
 //! One file per verb: what happens, in the order in which it happens.
 
+mod checkpoint;
 mod create;
 mod delete;
+mod events;
+mod exec;
 mod features;
 mod kill;
 mod list;
+mod pause;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the options of `ps` are those of the host's own"
+)]
+mod ps;
 mod run;
 mod spec;
 mod start;
 mod state;
+mod update;
 
-use anyhow::Result;
+use std::path::PathBuf;
 
+use anyhow::{Result, bail};
+
+use crate::cgroup;
 use crate::cli::{Cli, CreateArgs, Verb};
 use crate::inside::Passed;
 use crate::launch::{Request, StartedBy};
 use crate::plan::Wishes;
-use crate::record::{Id, Registry};
+use crate::record::{Id, Registry, State};
 use crate::report::Log;
 
 /// What every verb has at hand.
@@ -34,11 +47,19 @@ pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
     log.debug(&format!("{:?}", cli.verb));
     match &cli.verb {
         Verb::Run(args) => run::run(&tools, args, passed),
+        Verb::Exec(args) => exec::exec(&tools, args, passed),
         Verb::Create(args) => create::create(&tools, args, passed),
         Verb::Start(args) => start::start(&tools, &args.id),
         Verb::State(args) => state::state(&tools, &args.id),
         Verb::Kill(args) => kill::kill(&tools, args),
         Verb::Delete(args) => delete::delete(&tools, args),
+        Verb::Ps(args) => ps::ps(&tools, args),
+        Verb::Pause(args) => pause::pause(&tools, &args.id),
+        Verb::Resume(args) => pause::resume(&tools, &args.id),
+        Verb::Update(args) => update::update(&tools, args),
+        Verb::Events(args) => events::events(&tools, args),
+        Verb::Checkpoint(_) => checkpoint::refuse("checkpoint"),
+        Verb::Restore(_) => checkpoint::refuse("restore"),
         Verb::List(args) => list::list(&tools, args),
         Verb::Spec(args) => spec::spec(args),
         Verb::Features => features::features(),
@@ -59,4 +80,22 @@ fn request(args: &CreateArgs, passed: Passed, start: StartedBy) -> Result<Reques
         },
         passed,
     })
+}
+
+/// A cgroup that was not made for the container holds others, too.
+fn own_cgroup(state: &State, verb: &str) -> Result<PathBuf> {
+    if let Some(path) = &state.cgroup {
+        return Ok(path.clone());
+    }
+    match cgroup::unit_of(state.init.pid) {
+        Some(unit) => bail!(
+            "it runs in the cgroup of the unit '{}', which is systemd's\nhelp: use 'systemctl \
+             {verb} {0}'",
+            unit.display()
+        ),
+        None => bail!(
+            "it has no cgroup of its own\nhelp: set linux.cgroupsPath, or run it in a unit and \
+             use 'systemctl {verb}'"
+        ),
+    }
 }

@@ -18,6 +18,7 @@ pub fn start(tools: &Tools, id: &str) -> Result<u8> {
     let (state, status) = claim.read()?;
     match status {
         Status::Created => {}
+        Status::Paused => bail!("cannot start container '{id}': it is paused"),
         Status::Running => bail!("cannot start container '{id}': it is running already"),
         Status::Stopped => bail!("cannot start container '{id}': it is stopped"),
     }

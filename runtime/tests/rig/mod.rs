@@ -11,6 +11,8 @@
     reason = "tests start the program that they test"
 )]
 
+pub mod guest;
+
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

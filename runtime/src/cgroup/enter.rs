@@ -1,0 +1,114 @@
+//! Putting a process that comes later where a container's processes are.
+
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use super::hierarchy::{self, Hierarchy};
+use super::{Error, Home};
+
+/// A cgroup below the container's own: `[CONTROLLER[,CONTROLLER]…:]PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Below {
+    /// In which hierarchies of version 1; empty for all.
+    controllers: Vec<String>,
+    path: PathBuf,
+}
+
+impl std::str::FromStr for Below {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Below, String> {
+        let (controllers, path) = text.split_once(':').unwrap_or(("", text));
+        let path = Path::new(path);
+        if path.components().any(|part| part == Component::ParentDir) {
+            return Err("a path below the container's cgroup has no '..'".to_owned());
+        }
+        let names = controllers.split(',').filter(|name| !name.is_empty());
+        Ok(Below {
+            controllers: names.map(str::to_owned).collect(),
+            path: path.strip_prefix("/").unwrap_or(path).to_owned(),
+        })
+    }
+}
+
+/// Puts a process into the cgroup at home, or into those named. Where a payload has made cgroups of
+/// its own, the kernel may take no process into the one that they are in; then it goes where the
+/// first process is.
+pub fn enter(home: &Home, below: &[Below], pid: Pid) -> Result<(), Error> {
+    let hierarchies = hierarchy::all();
+    let unified = hierarchy::is_unified();
+    for wanted in below.iter().flat_map(|below| &below.controllers) {
+        if unified || !hierarchies.iter().any(|hierarchy| hierarchy.has(wanted)) {
+            let reason = format!("there is no hierarchy of its own for controller '{wanted}'");
+            return Err(join_failed(Path::new(wanted), reason));
+        }
+    }
+    let (first, now) = (
+        hierarchy::table_of(home.init),
+        hierarchy::table_of(pid.as_raw()),
+    );
+    for hierarchy in &hierarchies {
+        let inits = hierarchy.path_in(&first);
+        let own = home
+            .own
+            .filter(|own| hierarchy.directory(own).is_dir())
+            .map(Path::to_owned);
+        // A hierarchy in which nothing was made for the container has nothing below it either.
+        let is_home = own.is_some() || home.own.is_none();
+        let Some(base) = own.or_else(|| inits.clone()) else {
+            continue;
+        };
+        let mut named = below.iter().filter(|below| below.is_for(hierarchy));
+        let named = named.next().filter(|_| is_home);
+        let target = named.map_or_else(|| base.clone(), |below| base.join(&below.path));
+        if hierarchy.path_in(&now).as_ref() == Some(&target) {
+            continue;
+        }
+        match (put(hierarchy, &target, pid), inits) {
+            (Err(Errno::EBUSY | Errno::EOPNOTSUPP), Some(inits)) if named.is_none() => {
+                put(hierarchy, &inits, pid).map_err(|errno| join_failed(&inits, errno))?;
+            }
+            (other, _) => other.map_err(|errno| join_failed(&target, errno))?,
+        }
+    }
+    Ok(())
+}
+
+impl Below {
+    fn is_for(&self, hierarchy: &Hierarchy) -> bool {
+        self.controllers.is_empty() || self.controllers.iter().any(|name| hierarchy.has(name))
+    }
+}
+
+fn put(hierarchy: &Hierarchy, path: &Path, pid: Pid) -> nix::Result<()> {
+    let file = hierarchy.directory(path).join("cgroup.procs");
+    std::fs::write(file, pid.to_string())
+        .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+}
+
+fn join_failed(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::Join {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_below_are_read() {
+        let below = |text: &str| text.parse::<Below>();
+        let wanted = |controllers: &[&str], path: &str| Below {
+            controllers: controllers.iter().map(|name| (*name).to_owned()).collect(),
+            path: path.into(),
+        };
+        assert_eq!(below("a/b"), Ok(wanted(&[], "a/b")));
+        assert_eq!(below("/"), Ok(wanted(&[], "")));
+        assert_eq!(below("cpu,memory:/x"), Ok(wanted(&["cpu", "memory"], "x")));
+        assert!(below("a/../../b").is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! The rungs of the ladder that a start and an exec have in common.
+
+use nix::sched::CloneFlags;
+use nix::sys::prctl;
+use nix::sys::signal::SigSet;
+use nix::unistd::Pid;
+
+use super::{Error, step};
+use crate::ladder::{HostEnd, Said};
+use crate::plan::Payload;
+use crate::sys;
+
+/// What nix has no name for.
+pub const TIME: CloneFlags = CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
+
+/// From here on signals are the payload's; they wait until it can have them.
+pub fn hold_signals() -> Result<(), Error> {
+    SigSet::all()
+        .thread_block()
+        .map_err(|errno| step("hold signals back", errno))
+}
+
+/// Before the first namespace is entered or shared: else a process in it could trace us or open our
+/// descriptors through /proc (CVE-2016-9962).
+pub fn become_undumpable() -> Result<(), Error> {
+    prctl::set_dumpable(false).map_err(|errno| step("become undumpable", errno))
+}
+
+/// The score before any id map: afterwards its file belongs to the user namespace.
+pub fn score_and_limit(payload: &Payload, pid: Pid) -> Result<(), Error> {
+    if let Some(score) = payload.oom_score {
+        std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
+            .map_err(|error| step(format!("set process.oomScoreAdj to {score}"), error))?;
+    }
+    for limit in &payload.limits {
+        sys::process::set_limit(pid, limit.resource, limit.soft, limit.hard)
+            .map_err(|errno| step(format!("set limit '{}'", limit.name), errno))?;
+    }
+    Ok(())
+}
+
+/// Lets the child set up; `hooks` is what it may ask for on its way.
+pub fn until_ready(ladder: &HostEnd, hooks: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+    go(ladder)?;
+    loop {
+        match listen(ladder)? {
+            Said::Hooks => {
+                hooks()?;
+                go(ladder)?;
+            }
+            Said::Ready => return Ok(()),
+            Said::Failed(sentence) => return Err(Error::Inside(sentence)),
+            said @ (Said::Closed | Said::Joined(_)) => return Err(unexpected(said)),
+        }
+    }
+}
+
+/// Lets the payload begin, and returns once it has: its exec is done.
+pub fn release(ladder: &HostEnd) -> Result<(), Error> {
+    go(ladder)?;
+    match listen(ladder)? {
+        Said::Closed => Ok(()),
+        Said::Failed(sentence) => Err(Error::Inside(sentence)),
+        said => Err(unexpected(said)),
+    }
+}
+
+/// A child that has closed its end has died; the others are not for this rung.
+fn unexpected(said: Said) -> Error {
+    match said {
+        Said::Closed => Error::Died(String::new()),
+        said => Error::Died(format!("unexpected message {said:?}")),
+    }
+}
+
+fn go(ladder: &HostEnd) -> Result<(), Error> {
+    ladder
+        .go()
+        .map_err(|errno| step("let the child go on", errno))
+}
+
+/// What the child says next.
+pub fn listen(ladder: &HostEnd) -> Result<Said, Error> {
+    ladder
+        .listen()
+        .map_err(|errno| step("listen to the child", errno))
+}
