@@ -23,7 +23,8 @@ use crate::tree::{self, Suite};
 #[derive(Debug)]
 pub struct Machine {
     name: String,
-    nspawn: Child,
+    /// `unshare`, whose death ends all that is in its PID namespace: nspawn and the machine.
+    keeper: Child,
     init: u32,
     cgroups: Vec<PathBuf>,
     dir: TempDir,
@@ -57,10 +58,10 @@ impl Machine {
         }
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
         let cgroups = make_cgroups(&name)?;
-        let nspawn = start(&name, &tree, dir.path(), &cgroups)?;
+        let keeper = start(&name, &tree, dir.path(), &cgroups)?;
         let mut machine = Self {
             name,
-            nspawn,
+            keeper,
             init: 0,
             cgroups,
             dir,
@@ -156,11 +157,11 @@ impl Machine {
     fn await_boot(&mut self) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(90);
         while Instant::now() < end {
-            if let Some(status) = self.nspawn.try_wait()? {
+            if let Some(status) = self.keeper.try_wait()? {
                 bail!("systemd-nspawn ended with {status}");
             }
             // Asked each time: nspawn's first child only prepares the one that becomes PID 1.
-            self.init = child_of(self.nspawn.id()).unwrap_or(0);
+            self.init = child_of(self.keeper.id()).and_then(child_of).unwrap_or(0);
             if let Ok(output) = self.run(&["systemctl", "is-system-running", "--wait"])
                 && matches!(output.stdout.trim(), "running" | "degraded")
             {
@@ -180,15 +181,17 @@ impl Drop for Machine {
             eprintln!("--- journal of {}\n{journal}", self.name);
         }
         // The overlay is thrown away with it, so there is nothing that a shutdown would save.
-        let _ = self.nspawn.kill();
-        let _ = self.nspawn.wait();
+        let _ = self.keeper.kill();
+        let _ = self.keeper.wait();
         for cgroup in &self.cgroups {
             remove_cgroup(cgroup);
         }
     }
 }
 
-/// Starts nspawn in its cgroups, in a mount namespace of its own, tied to this thread's life.
+/// Starts nspawn in its cgroups, in a mount namespace of its own, and in a PID namespace of its
+/// own, since a machine outlives a killed nspawn but not its namespace. All of it is tied to this
+/// thread's life.
 fn start(name: &str, tree: &Path, dir: &Path, cgroups: &[PathBuf]) -> Result<Child> {
     let join: String = cgroups
         .iter()
@@ -215,6 +218,7 @@ fn start(name: &str, tree: &Path, dir: &Path, cgroups: &[PathBuf]) -> Result<Chi
             "--propagation",
             "private",
         ])
+        .args(["--pid", "--fork", "--kill-child=KILL", "--mount-proc"])
         .args(["sh", "-c", &script])
         .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
         .stdin(Stdio::null())

@@ -157,7 +157,7 @@ fn by_digest_and_with_an_unknown_tag() -> Result<()> {
 #[test]
 fn a_second_installation_changes_nothing() -> Result<()> {
     let machine = Machine::boot(Suite::Bookworm)?;
-    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "box")?;
+    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "latest")?;
     machine.ok(&["sysc", "install", "oci:/root/box"])?;
     let list = machine.ok(&["sysc", "list", "--json"])?;
     ensure!(
@@ -172,7 +172,7 @@ fn a_second_installation_changes_nothing() -> Result<()> {
 #[test]
 fn display_shows_all_and_writes_nothing() -> Result<()> {
     let machine = Machine::boot(Suite::Bookworm)?;
-    images::etcd()?.write_layout(&machine.path("/root/etcd"), "etcd")?;
+    images::etcd()?.write_layout(&machine.path("/root/etcd"), "latest")?;
     let shown = [
         "sysc",
         "install",
@@ -215,7 +215,7 @@ fn display_shows_all_and_writes_nothing() -> Result<()> {
 #[test]
 fn instances_share_their_files() -> Result<()> {
     let machine = Machine::boot(Suite::Bookworm)?;
-    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "box")?;
+    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "latest")?;
     for name in ["a", "b"] {
         machine.ok(&["sysc", "install", "--name", name, "oci:/root/box"])?;
     }
@@ -241,7 +241,7 @@ fn instances_share_their_files() -> Result<()> {
 #[test]
 fn the_second_sysc_waits_and_says_so() -> Result<()> {
     let machine = Machine::boot(Suite::Bookworm)?;
-    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "box")?;
+    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "latest")?;
     machine.ok(&["sysc", "pull", "oci:/root/box"])?;
     let lock = "/var/lib/containers/atomic/.storage/lock";
     let mut holder = machine.command(&["flock", lock, "sh", "-c", "echo held; read line"]);
@@ -340,7 +340,7 @@ fn i11_what_is_damaged_is_pulled_again() -> Result<()> {
 #[test]
 fn i09_a_bind_mount_between_repository_and_deployments() -> Result<()> {
     let machine = Machine::boot(Suite::Bookworm)?;
-    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "box")?;
+    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "latest")?;
     machine
         .sh("mkdir -p /srv/s/repo /srv/c && mount --bind /srv/c /srv/s && mkdir -p /srv/s/in")?;
     let install = [
@@ -378,7 +378,7 @@ fn i08_uninstalling_a_stubborn_service() -> Result<()> {
         .layer(images::busybox_layer()?)
         .layer(exports)
         .build();
-    image.write_layout(&machine.path("/root/box"), "box")?;
+    image.write_layout(&machine.path("/root/box"), "latest")?;
     machine.ok(&["sysc", "install", "oci:/root/box"])?;
     machine.ok(&["systemctl", "start", "box"])?;
     machine.sh("rm /etc/tmpfiles.d/box.conf || true")?;

@@ -43,7 +43,7 @@ const STORE: [&str; 4] = [
 impl Watched {
     fn new() -> Result<Self> {
         let machine = Machine::boot(Suite::Bookworm)?;
-        good()?.write_layout(&machine.path("/root/good"), "good")?;
+        good()?.write_layout(&machine.path("/root/good"), "latest")?;
         // The store exists from here on.
         machine.ok(&["sysc", "pull", "oci:/root/good"])?;
         let before = Self::look(&machine)?;
@@ -86,7 +86,7 @@ impl Watched {
     fn refuses_image(&self, image: &Image, sentence: &str) -> Result<()> {
         let dir = self.machine.path("/root/bad");
         let _ = fs::remove_dir_all(&dir);
-        image.write_layout(&dir, "bad")?;
+        image.write_layout(&dir, "latest")?;
         self.refuses(&["install", "oci:/root/bad"], sentence)
     }
 }
@@ -168,7 +168,7 @@ fn blobs_that_are_not_what_their_digest_says() -> Result<()> {
             [&bytes[..], b"x"].concat(),
         ] {
             let _ = fs::remove_dir_all(&dir);
-            image.write_layout(&dir, "bad")?;
+            image.write_layout(&dir, "latest")?;
             fs::write(&file, damaged)?;
             // The good image was pulled before: without its refs the blobs are read again.
             let refs = "rm -rf refs/heads/ociimage";
@@ -302,8 +302,8 @@ fn a_full_disk() -> Result<()> {
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect();
     let big = Tar::new().file("big", 0o644, &noise).finish();
-    with_layer(big)?.write_layout(&machine.path("/root/big"), "big")?;
-    good()?.write_layout(&machine.path("/root/good"), "good")?;
+    with_layer(big)?.write_layout(&machine.path("/root/big"), "latest")?;
+    good()?.write_layout(&machine.path("/root/good"), "latest")?;
     machine.sh("mkdir /small && mount -t tmpfs -o size=24m none /small")?;
     let settings = ["env", "ATOMIC_OSTREE_CHECKOUT_PATH=/small/atomic"];
     let sysc = |arguments: &[&str]| machine.run(&[&settings[..], &["sysc"], arguments].concat());

@@ -166,7 +166,7 @@ fn the_images_own_configuration_is_honoured() -> Result<()> {
         .layer(images::busybox_layer()?)
         .build();
     let machine = Machine::boot(Suite::Bookworm)?;
-    image.write_layout(&machine.path("/root/web"), "web")?;
+    image.write_layout(&machine.path("/root/web"), "latest")?;
     machine.ok(&["sysc", "install", "oci:/root/web"])?;
     machine.ok(&["systemctl", "start", "web"])?;
     machine.until("it has tried everything", || {
@@ -189,7 +189,7 @@ fn the_images_own_configuration_is_honoured() -> Result<()> {
 #[test]
 fn u03_every_start_after_a_crash_works() -> Result<()> {
     let machine = Machine::boot(Suite::Bookworm)?;
-    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "box")?;
+    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "latest")?;
     machine.ok(&["sysc", "install", "oci:/root/box"])?;
     machine.ok(&["systemctl", "start", "box"])?;
     for round in 1..=3u32 {
