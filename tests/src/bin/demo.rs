@@ -194,12 +194,11 @@ impl Host {
         fs::remove_dir_all(&data).with_context(|| format!("cannot remove '{}'", data.display()))?;
         let changes = before.changes(&self.snapshot()?);
         ensure!(changes.is_empty(), "this is left:\n{}", changes.join("\n"));
-        let left = self.run(&[
-            "sh",
-            "-c",
-            "ps -eo args= | grep '[e]tcd'; grep etcd /proc/self/mountinfo",
-        ])?;
-        ensure!(left.stdout.is_empty(), "this is left:\n{}", left.stdout);
+        let processes = self.run(&["ps", "-eo", "comm="])?.ok()?;
+        let mounts = self.run(&["cat", "/proc/self/mountinfo"])?.ok()?;
+        let mut all = processes.lines().chain(mounts.lines());
+        let left = all.find(|line| line.contains("etcd"));
+        ensure!(left.is_none(), "this is left: {left:?}");
         let cgroups = self
             .run(&["sh", "-c", "find /sys/fs/cgroup -name '*etcd*'"])?
             .ok()?;
