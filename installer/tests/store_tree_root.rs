@@ -338,37 +338,3 @@ fn deployments_keep_their_tree_until_they_are_dropped() {
     rig.ostree(&["prune", "--refs-only"]);
     assert_eq!(rig.objects(), "", "nothing is kept that nobody needs");
 }
-
-/// Not a promise, a figure: `cargo test --release -- --ignored --nocapture speed`,
-/// with `SYSC_SPEED_IN` naming another file system than /tmp's.
-#[test]
-#[ignore = "a measurement"]
-fn speed_of_import_and_checkout() {
-    let rig = Rig::within(&std::env::var("SYSC_SPEED_IN").unwrap_or("/tmp".to_owned()));
-    let mut tar = Tar::new().file("large", &noise(40 << 20, 0));
-    for n in 0..6000 {
-        tar = tar.file(&format!("d{}/f{n}", n % 200), &noise(10_000, n + 1));
-    }
-    let layer = tar.made();
-    let megabytes = layer.tar.len() as f64 / 1e6;
-    let timed = |what: &str, work: &mut dyn FnMut()| {
-        let start = std::time::Instant::now();
-        work();
-        let seconds = start.elapsed().as_secs_f64();
-        println!(
-            "{what}: {seconds:.3} s, {:.0} MB/s of {megabytes:.0} MB",
-            megabytes / seconds
-        );
-    };
-    timed("import", &mut || assert!(rig.import(&layer).unwrap().fresh));
-    timed("import again", &mut || {
-        assert!(!rig.import(&layer).unwrap().fresh)
-    });
-    let mut tree = None;
-    timed("merge", &mut || tree = Some(rig.tree(&[&layer]).unwrap()));
-    let tree = tree.unwrap();
-    timed("commit", &mut || {
-        drop(rig.store.commit_tree(&tree, "x", 1).unwrap())
-    });
-    timed("materialise", &mut || drop(rig.place(&tree, "x").unwrap()));
-}

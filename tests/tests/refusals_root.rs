@@ -143,6 +143,10 @@ fn layers_that_escape_or_lie() -> Result<()> {
         ),
         (raw("etc/h", EntryType::Link, b"/etc/shadow"), "etc/h"),
         (raw(".wh.", EntryType::Regular, b""), ".wh."),
+        (
+            raw("exports/hostfs/dev/x", EntryType::Char, b""),
+            "exports/hostfs/dev/x",
+        ),
         (raw(".", EntryType::Symlink, b"/tmp"), "layer"),
     ];
     for (tar, sentence) in cases {

@@ -263,6 +263,9 @@ pub enum BadEntry {
     /// A file capability that the kernel would not take.
     #[error("its 'security.capability' is malformed")]
     Capability,
+    /// A device or FIFO among the files for the host.
+    #[error("a device or FIFO cannot be in /exports")]
+    Device,
     /// A type that neither POSIX nor image-spec knows.
     #[error("it has the unknown type '{0}'")]
     Type(char),

@@ -209,6 +209,8 @@ impl<'a> Import<'a> {
             Kind::File => self.take_file(path, entry, archive)?,
             Kind::Symlink => self.take_symlink(path, entry)?,
             Kind::Link => self.take_link(path, entry)?,
+            // What is in /exports is for the host, and no image gives a host a device.
+            Kind::Special if path.starts_with("exports/") => return Err(BadEntry::Device.into()),
             Kind::Special => self.skipped += 1,
             Kind::Unknown(kind) => return Err(BadEntry::Type(kind).into()),
         }
