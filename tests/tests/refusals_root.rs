@@ -114,7 +114,7 @@ fn templates_that_cannot_be_rendered() -> Result<()> {
     };
     let config = |root: &str| {
         format!(
-            r#"{{"ociVersion": "1.0.0", "process": {{"args": ["/bin/true"], "cwd": "/"}}, "root": {root}}}"#
+            r#"{{"ociVersion": "1.0.0", "process": {{"user": {{"uid": 0, "gid": 0}}, "args": ["/bin/true"], "cwd": "/"}}, "root": {root}}}"#
         )
     };
     let cases = [
