@@ -10,5 +10,7 @@ pub mod images;
 pub mod machine;
 pub mod product;
 pub mod registry;
+pub mod rogue;
 pub mod snapshot;
 pub mod tree;
+pub mod watched;

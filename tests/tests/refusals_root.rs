@@ -10,88 +10,8 @@ use sysc_tests::images;
 use sysc_tests::machine::Machine;
 use sysc_tests::snapshot::Snapshot;
 use sysc_tests::tree::Suite;
+use sysc_tests::watched::{REPO, Watched};
 use tar::EntryType;
-
-/// A machine, and what it looked like before.
-struct Watched {
-    machine: Machine,
-    before: Snapshot,
-}
-
-/// Objects of layers that were good may stay in the repository: the next pull goes on from them.
-/// Refs may not.
-const CHANGES: [&str; 9] = [
-    "proc",
-    "sys",
-    "dev",
-    "run",
-    "tmp",
-    "var/log",
-    "var/lib/systemd",
-    "root",
-    "var/lib/containers/atomic/.storage/ostree/objects",
-];
-
-/// What a refused command may touch: time stamps and staging of the store.
-const STORE: [&str; 4] = [
-    "var/lib/containers/atomic/.storage/ostree/tmp",
-    "var/lib/containers/atomic/.storage/ostree/refs/heads/ociimage",
-    "var/lib/containers/atomic/.storage/ostree/.lock",
-    "var/lib/containers/atomic/.storage/serial",
-];
-
-impl Watched {
-    fn new() -> Result<Self> {
-        let machine = Machine::boot(Suite::Bookworm)?;
-        good()?.write_layout(&machine.path("/root/good"), "latest")?;
-        // The store exists from here on.
-        machine.ok(&["sysc", "pull", "oci:/root/good"])?;
-        let before = Self::look(&machine)?;
-        Ok(Self { machine, before })
-    }
-
-    fn look(machine: &Machine) -> Result<Snapshot> {
-        let but: Vec<_> = CHANGES.into_iter().chain(STORE).collect();
-        Snapshot::of(&machine.path("/"), &but)
-    }
-
-    /// `sysc` with `arguments` fails with status 1 and one error that contains `sentence`.
-    fn refuses(&self, arguments: &[&str], sentence: &str) -> Result<()> {
-        let mut command = vec!["sysc"];
-        command.extend(arguments);
-        let output = self.machine.run(&command)?;
-        let errors = output
-            .stderr
-            .lines()
-            .filter(|line| line.starts_with("sysc: "))
-            .count();
-        ensure!(errors == 1, "one error was expected: {output}");
-        ensure!(
-            output.stderr.contains(sentence),
-            "'{sentence}' was expected: {output}"
-        );
-        ensure!(!output.stderr.contains("panicked"), "{output}");
-        ensure!(output.status == 1, "{output}");
-        self.is_unchanged()
-    }
-
-    fn is_unchanged(&self) -> Result<()> {
-        assert_eq!(self.before.changes(&Self::look(&self.machine)?), [""; 0]);
-        self.machine.ok(&["ostree", "fsck", "-q", "--repo", REPO])?;
-        assert_eq!(self.machine.ok(&["sysc", "list", "--json"])?.trim(), "[]");
-        Ok(())
-    }
-
-    /// Installing `image` is refused.
-    fn refuses_image(&self, image: &Image, sentence: &str) -> Result<()> {
-        let dir = self.machine.path("/root/bad");
-        let _ = fs::remove_dir_all(&dir);
-        image.write_layout(&dir, "latest")?;
-        self.refuses(&["install", "oci:/root/bad"], sentence)
-    }
-}
-
-const REPO: &str = "/var/lib/containers/atomic/.storage/ostree";
 
 fn good() -> Result<Image> {
     images::busybox(images::SERVICE)
@@ -108,7 +28,7 @@ fn with_layer(tar: Vec<u8>) -> Result<Image> {
 
 #[test]
 fn names_that_leave_their_place() -> Result<()> {
-    let host = Watched::new()?;
+    let host = Watched::with(&good()?)?;
     let long = "x".repeat(300);
     for name in [
         "../x", "a/b", "..", "-x", "a\u{1}b", "a b", "a'b", "", &long,
@@ -120,7 +40,7 @@ fn names_that_leave_their_place() -> Result<()> {
 
 #[test]
 fn images_that_are_not_there() -> Result<()> {
-    let host = Watched::new()?;
+    let host = Watched::with(&good()?)?;
     host.refuses(&["install", "oci:/root/none"], "/root/none")?;
     host.refuses(&["install", "oci-archive:/root/none.tar"], "/root/none.tar")?;
     host.refuses(&["install", "127.0.0.1:1/none:1"], "127.0.0.1:1")?;
@@ -132,7 +52,7 @@ fn images_that_are_not_there() -> Result<()> {
 
 #[test]
 fn layers_that_escape_or_lie() -> Result<()> {
-    let host = Watched::new()?;
+    let host = Watched::with(&good()?)?;
     let raw = |name: &str, kind, content: &[u8]| Tar::new().raw(name, kind, content).finish();
     let cases = [
         (raw("../../tmp/p", EntryType::Regular, b"x"), "../../tmp/p"),
@@ -159,7 +79,7 @@ fn layers_that_escape_or_lie() -> Result<()> {
 
 #[test]
 fn blobs_that_are_not_what_their_digest_says() -> Result<()> {
-    let host = Watched::new()?;
+    let host = Watched::with(&good()?)?;
     let image = good()?;
     let dir = host.machine.path("/root/bad");
     for (digest, bytes) in image
@@ -188,7 +108,7 @@ fn blobs_that_are_not_what_their_digest_says() -> Result<()> {
 
 #[test]
 fn templates_that_cannot_be_rendered() -> Result<()> {
-    let host = Watched::new()?;
+    let host = Watched::with(&good()?)?;
     let with_exports = |name: &str, text: &str| {
         with_layer(
             Tar::new()
@@ -240,7 +160,7 @@ fn templates_that_cannot_be_rendered() -> Result<()> {
 
 #[test]
 fn files_and_names_that_are_taken() -> Result<()> {
-    let host = Watched::new()?;
+    let host = Watched::with(&good()?)?;
     for path in [
         "/etc/systemd/system/good.service",
         "/etc/tmpfiles.d/good.conf",
@@ -264,7 +184,7 @@ fn files_and_names_that_are_taken() -> Result<()> {
 
 #[test]
 fn hosts_that_cannot_do_it() -> Result<()> {
-    let host = Watched::new()?;
+    let host = Watched::with(&good()?)?;
     let machine = &host.machine;
     let unprivileged = ["setpriv", "--reuid", "65534", "--clear-groups"];
     let refused = |prefix: &[&str], sentence: &str| -> Result<()> {

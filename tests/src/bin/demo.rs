@@ -2,8 +2,13 @@
 //!
 //! On a throw-away machine, or with `DEMO_HOST=self` on this host where systemd has booted it.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -29,7 +34,17 @@ const NOT_OURS: [&str; 8] = [
 
 const NAME: &str = "etcd-3";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match demonstrate() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nthe demonstration failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demonstrate() -> Result<()> {
     let begun = Instant::now();
     heading("An image: etcd from Debian's packages, with templates in /exports");
     let image = images::etcd()?;
@@ -44,7 +59,7 @@ fn main() -> Result<()> {
     let host = Host::find()?;
     host.show(&["systemctl", "--version"])?;
     host.without_engines()?;
-    let before = host.snapshot()?;
+    let before = Before::of(&host)?;
 
     heading("sysc install");
     host.show(&["sysc", "install", &reference])?;
@@ -63,11 +78,9 @@ fn main() -> Result<()> {
 
     heading("sysc uninstall");
     host.show(&["sysc", "uninstall", NAME])?;
-    host.nothing_is_left(&before)?;
-    println!(
-        "\ndone in {:.1} s; nothing is left",
-        begun.elapsed().as_secs_f64()
-    );
+    before.is_restored(&host)?;
+    println!("\ndone in {:.1} s", begun.elapsed().as_secs_f64());
+    println!("nothing is left");
     Ok(())
 }
 
@@ -121,14 +134,6 @@ impl Host {
         match self {
             Self::Machine(machine) => machine.path("/"),
             Self::Itself { .. } => PathBuf::from("/"),
-        }
-    }
-
-    fn snapshot(&self) -> Result<Snapshot> {
-        match self {
-            Self::Machine(_) => Snapshot::of(&self.root(), &NOT_OURS),
-            // A busy host changes all the time; what sysc may touch is looked at.
-            Self::Itself { .. } => Snapshot::of(&self.root().join("etc"), &[]),
         }
     }
 
@@ -187,28 +192,70 @@ impl Host {
         ensure!(ours.is_none(), "{ours:?} runs");
         Ok(())
     }
+}
+
+/// What the host was like before anything was installed.
+struct Before {
+    files: Snapshot,
+    deployments: BTreeSet<OsString>,
+    data: PathBuf,
+}
+
+impl Before {
+    fn of(host: &Host) -> Result<Self> {
+        // Another etcd would be asked in the place of ours.
+        for port in [2379, 2380] {
+            TcpListener::bind(("127.0.0.1", port))
+                .with_context(|| format!("the demonstration needs port {port} for etcd"))?;
+        }
+        let data = host.root().join("var/lib").join(NAME);
+        ensure!(!data.exists(), "'{}' exists already", data.display());
+        Ok(Self {
+            files: files(host)?,
+            deployments: deployments(host)?,
+            data,
+        })
+    }
 
     /// Data stays by design; the demonstration removes its own, then compares everything.
-    fn nothing_is_left(&self, before: &Snapshot) -> Result<()> {
-        let data = self.root().join("var/lib").join(NAME);
-        fs::remove_dir_all(&data).with_context(|| format!("cannot remove '{}'", data.display()))?;
-        let changes = before.changes(&self.snapshot()?);
-        ensure!(changes.is_empty(), "this is left:\n{}", changes.join("\n"));
-        let processes = self.run(&["ps", "-eo", "comm="])?.ok()?;
-        let mounts = self.run(&["cat", "/proc/self/mountinfo"])?.ok()?;
-        let mut all = processes.lines().chain(mounts.lines());
-        let left = all.find(|line| line.contains("etcd"));
-        ensure!(left.is_none(), "this is left: {left:?}");
-        let cgroups = self
-            .run(&["sh", "-c", "find /sys/fs/cgroup -name '*etcd*'"])?
-            .ok()?;
-        ensure!(cgroups.is_empty(), "cgroups are left:\n{cgroups}");
-        let deployments = self.root().join("var/lib/containers/atomic");
-        let left: Vec<_> = fs::read_dir(deployments)?
+    fn is_restored(&self, host: &Host) -> Result<()> {
+        println!("(etcd's data stays; this demonstration removes it)");
+        fs::remove_dir_all(&self.data)
+            .with_context(|| format!("cannot remove '{}'", self.data.display()))?;
+        let changes = self.files.changes(&files(host)?);
+        ensure!(changes.is_empty(), "left behind:\n{}", changes.join("\n"));
+        let left = &deployments(host)? - &self.deployments;
+        ensure!(left.is_empty(), "deployments are left: {left:?}");
+        for (what, line) in [
+            ("mounts", "cat /proc/self/mountinfo"),
+            ("cgroups", "find /sys/fs/cgroup -type d"),
+            ("records", "find /run"),
+            ("units", "systemctl list-units --all --plain --no-legend"),
+        ] {
+            let all = host.run(&["sh", "-c", line])?;
+            let left: Vec<_> = all.stdout.lines().filter(|l| l.contains(NAME)).collect();
+            ensure!(left.is_empty(), "{what} are left:\n{}", left.join("\n"));
+        }
+        let running = host.run(&["ps", "-eo", "comm="])?.ok()?;
+        ensure!(!running.lines().any(|name| name == "etcd"), "etcd runs");
+        Ok(())
+    }
+}
+
+fn files(host: &Host) -> Result<Snapshot> {
+    match host {
+        Host::Machine(_) => Snapshot::of(&host.root(), &NOT_OURS),
+        // A busy host changes all the time; where sysc writes is looked at.
+        Host::Itself { .. } => Snapshot::of(&host.root().join("etc"), &[]),
+    }
+}
+
+fn deployments(host: &Host) -> Result<BTreeSet<OsString>> {
+    match fs::read_dir(host.root().join("var/lib/containers/atomic")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(BTreeSet::new()),
+        entries => Ok(entries?
             .filter_map(|entry| Some(entry.ok()?.file_name()))
             .filter(|name| name != ".storage")
-            .collect();
-        ensure!(left.is_empty(), "deployments are left: {left:?}");
-        Ok(())
+            .collect()),
     }
 }
