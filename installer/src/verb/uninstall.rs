@@ -12,11 +12,15 @@ use crate::projection::{self, Change, Ledger};
 pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<ExitCode> {
     require_root("uninstall")?;
     let name = ContainerName::parse(&options.name)?;
+    // Asking for the right to change a host makes a store, which one without any shall not get.
+    if !session.places.storage().exists() {
+        bail!(unknown(&name));
+    }
     let access = session.change_host()?;
     let dropped = drop_current(&session.deployments, &name)?;
     // A ledger without a deployment: an uninstall that failed half-way, called again.
     if !dropped && Ledger::read(&session.places.storage(), name.as_str())?.is_none() {
-        bail!("there is no container '{name}'\nhelp: 'sysc list' shows those that there are");
+        bail!(unknown(&name));
     }
     let changes = projection::project(&session.places, &access.systemd, &name)
         .with_context(|| format!("'{name}' is not wholly uninstalled; call the same again"))?;
@@ -32,4 +36,8 @@ pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<Exit
     }
     session.report.say(format_args!("uninstalled '{name}'"));
     Ok(ExitCode::SUCCESS)
+}
+
+fn unknown(name: &ContainerName) -> String {
+    format!("there is no container '{name}'\nhelp: 'sysc list' shows those that there are")
 }
