@@ -2,15 +2,18 @@
 //!
 //! Everything here is the real thing: systemd machines ([`machine`]), a registry
 //! ([`registry`]), images built from Debian's packages ([`images`]). Each test owns what it
-//! starts; what a test that dies leaves behind is ended by the kernel with it.
+//! starts; of a test that is killed, the kernel ends the processes, and the next test removes the
+//! files.
 
 pub mod command;
 pub mod image;
 pub mod images;
+mod keeper;
 pub mod machine;
 pub mod product;
 pub mod registry;
 pub mod rogue;
+mod scratch;
 pub mod snapshot;
 pub mod tree;
 pub mod watched;

@@ -2,36 +2,27 @@
 //!
 //! systemd-nspawn boots a kept tree of Debian under a throw-away overlay, in a cgroup of its own,
 //! on the host's network, so that a registry on 127.0.0.1 is reached. `/var/lib/containers` is a
-//! plain directory, since that is where files are hard-linked. The machine ends with the value,
-//! and with the test process if that dies first.
+//! plain directory, since that is where files are hard-linked. All of it is in memory, and ends
+//! with the value, or with the test process if that dies first.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use tempfile::TempDir;
 
 use crate::command::{self, Output};
+use crate::keeper::Keeper;
 use crate::product;
 use crate::tree::{self, Suite};
 
 /// A machine that is up. Dropping it ends it.
 #[derive(Debug)]
 pub struct Machine {
-    name: String,
-    /// `unshare`, whose death ends all that is in its PID namespace: nspawn and the machine.
-    keeper: Child,
+    keeper: Keeper,
     init: u32,
-    cgroups: Vec<PathBuf>,
-    dir: TempDir,
 }
-
-/// Makes names different within a test process; the process's number makes them so outside.
-static COUNT: AtomicU32 = AtomicU32::new(0);
 
 impl Machine {
     /// Boots a machine of `suite` with the programs under test in `/usr/bin`.
@@ -47,33 +38,21 @@ impl Machine {
     /// Boots a machine without the programs.
     pub fn boot_bare(suite: Suite) -> Result<Self> {
         ensure!(nix::unistd::geteuid().is_root(), "machines need root");
-        let tree = tree::machine(suite)?;
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("sysc-{}-{count}", std::process::id());
-        let dir = tempfile::Builder::new()
-            .prefix(&name)
-            .tempdir_in(tree::cache())?;
-        for sub in ["upper", "work", "root", "containers"] {
-            fs::create_dir(dir.path().join(sub))?;
-        }
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
-        let cgroups = make_cgroups(&name)?;
-        let keeper = start(&name, &tree, dir.path(), &cgroups)?;
-        let mut machine = Self {
-            name,
-            keeper,
-            init: 0,
-            cgroups,
-            dir,
-        };
-        machine.await_boot().with_context(|| {
-            let console = fs::read_to_string(machine.dir.path().join("console"));
-            format!(
-                "the machine does not boot:\n{}",
-                console.unwrap_or_default()
-            )
-        })?;
+        let keeper = Keeper::start(&tree::machine(suite)?)?;
+        let mut machine = Self { keeper, init: 0 };
+        machine.await_boot()?;
         Ok(machine)
+    }
+
+    /// The power goes, and comes again: nothing is stopped, and what is enabled comes up.
+    pub fn cut_power(&mut self) -> Result<()> {
+        let init = self.init;
+        // The machine's PID 1 dies of it, and so does this command.
+        let _ = self.run(&["systemctl", "reboot", "--force", "--force"])?;
+        self.until("the machine is off", || {
+            Ok(!Path::new("/proc").join(init.to_string()).exists())
+        })?;
+        self.await_boot()
     }
 
     /// Runs a program inside, to its end.
@@ -81,9 +60,10 @@ impl Machine {
         command::run_prepared(&mut self.command(arguments))
     }
 
-    /// Runs a program that must succeed, and returns what it printed.
+    /// Runs a program that must succeed, and returns what it printed. A failure comes with the
+    /// machine's journal.
     pub fn ok(&self, arguments: &[&str]) -> Result<String> {
-        self.run(arguments)?.ok()
+        self.run(arguments)?.ok().with_context(|| self.last_words())
     }
 
     /// Runs a shell line that must succeed.
@@ -151,17 +131,28 @@ impl Machine {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        bail!("in vain waited for: {what}")
+        bail!("in vain waited for: {what}\n{}", self.last_words())
+    }
+
+    fn last_words(&self) -> String {
+        let journal = self.run(&["journalctl", "--no-pager", "-n", "40"]);
+        let said = journal.map_or_else(|error| error.to_string(), |output| output.stdout);
+        format!("--- journal of the machine\n{said}---")
     }
 
     fn await_boot(&mut self) -> Result<()> {
+        let booted = self.booted();
+        booted.with_context(|| format!("the machine does not boot:\n{}", self.keeper.console()))
+    }
+
+    fn booted(&mut self) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(90);
         while Instant::now() < end {
-            if let Some(status) = self.keeper.try_wait()? {
+            if let Some(status) = self.keeper.ended()? {
                 bail!("systemd-nspawn ended with {status}");
             }
             // Asked each time: nspawn's first child only prepares the one that becomes PID 1.
-            self.init = child_of(self.keeper.id()).and_then(child_of).unwrap_or(0);
+            self.init = self.keeper.init().unwrap_or(0);
             if let Ok(output) = self.run(&["systemctl", "is-system-running", "--wait"])
                 && matches!(output.stdout.trim(), "running" | "degraded")
             {
@@ -175,96 +166,8 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        if std::thread::panicking()
-            && let Ok(journal) = self.ok(&["journalctl", "--no-pager", "-n", "200"])
-        {
-            eprintln!("--- journal of {}\n{journal}", self.name);
-        }
-        // The overlay is thrown away with it, so there is nothing that a shutdown would save.
-        let _ = self.keeper.kill();
-        let _ = self.keeper.wait();
-        for cgroup in &self.cgroups {
-            remove_cgroup(cgroup);
+        if std::thread::panicking() {
+            eprintln!("{}", self.last_words());
         }
     }
-}
-
-/// Starts nspawn in its cgroups, in a mount namespace of its own, and in a PID namespace of its
-/// own, since a machine outlives a killed nspawn but not its namespace. All of it is tied to this
-/// thread's life.
-fn start(name: &str, tree: &Path, dir: &Path, cgroups: &[PathBuf]) -> Result<Child> {
-    let join: String = cgroups
-        .iter()
-        .map(|cgroup| format!("echo $$ > {}/cgroup.procs\n", cgroup.display()))
-        .collect();
-    let script = format!(
-        "set -e\n{join}\
-         mount -t overlay overlay -o lowerdir={tree},upperdir={dir}/upper,workdir={dir}/work {dir}/root\n\
-         mount -t tmpfs tmpfs /run\n\
-         mkdir -p {dir}/root/var/lib/containers\n\
-         exec systemd-nspawn -D {dir}/root --bind={dir}/containers:/var/lib/containers \
-         --boot --register=no --keep-unit --quiet --console=pipe -M {name} \
-         >{dir}/console 2>&1",
-        tree = tree.display(),
-        dir = dir.display(),
-    );
-    Command::new("setpriv")
-        .args([
-            "--pdeathsig",
-            "KILL",
-            "setsid",
-            "unshare",
-            "-m",
-            "--propagation",
-            "private",
-        ])
-        .args(["--pid", "--fork", "--kill-child=KILL", "--mount-proc"])
-        .args(["sh", "-c", &script])
-        .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("cannot start a machine")
-}
-
-/// A cgroup in each hierarchy that systemd uses: two machines in one would mix their units.
-fn make_cgroups(name: &str) -> Result<Vec<PathBuf>> {
-    let root = Path::new("/sys/fs/cgroup");
-    let hierarchies = if root.join("cgroup.controllers").exists() {
-        vec![root.to_owned()]
-    } else {
-        let candidates = ["unified", "systemd"].map(|hierarchy| root.join(hierarchy));
-        candidates
-            .into_iter()
-            .filter(|path| path.is_dir())
-            .collect()
-    };
-    let made = hierarchies.into_iter().map(|hierarchy| {
-        let cgroup = hierarchy.join(name);
-        fs::create_dir(&cgroup).with_context(|| format!("cannot create '{}'", cgroup.display()))?;
-        Ok(cgroup)
-    });
-    made.collect()
-}
-
-/// Depth first; what still has processes is left to the kernel's last one.
-fn remove_cgroup(cgroup: &Path) {
-    let end = Instant::now() + Duration::from_secs(10);
-    while cgroup.exists() && Instant::now() < end {
-        for entry in fs::read_dir(cgroup).into_iter().flatten().flatten() {
-            if entry.path().is_dir() {
-                remove_cgroup(&entry.path());
-            }
-        }
-        if fs::remove_dir(cgroup).is_err() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-/// The first child of a process: of nspawn, the machine's PID 1.
-fn child_of(pid: u32) -> Option<u32> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    children.split_whitespace().next()?.parse().ok()
 }

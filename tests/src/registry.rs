@@ -1,8 +1,7 @@
 //! A real registry: Debian's docker-registry on a free port of 127.0.0.1.
 
 use std::fs;
-use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::image::Image;
+use crate::scratch;
 
 /// A registry that runs as long as the value lives.
 #[derive(Debug)]
@@ -22,11 +22,9 @@ pub struct Registry {
 impl Registry {
     /// Starts one with nothing in it.
     pub fn start() -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        // Closed again, so that the registry can have the port.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let dir = scratch::directory()?;
         let config = dir.path().join("config.yml");
-        fs::write(&config, configuration(dir.path().join("storage"), port))?;
+        fs::write(&config, configuration(&dir.path().join("storage")))?;
         let log = fs::File::create(dir.path().join("log"))?;
         let server = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "docker-registry", "serve"])
@@ -36,8 +34,12 @@ impl Registry {
             .stderr(log)
             .spawn()
             .context("cannot start docker-registry")?;
-        let mut registry = Self { server, port, dir };
-        registry.await_answer()?;
+        let mut registry = Self {
+            server,
+            port: 0,
+            dir,
+        };
+        registry.await_port()?;
         Ok(registry)
     }
 
@@ -104,22 +106,22 @@ impl Registry {
         Ok(self.requests()?.iter().filter(|line| sent(line)).count())
     }
 
-    fn await_answer(&mut self) -> Result<()> {
+    /// Its log says which port it was given.
+    fn await_port(&mut self) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(30);
         while Instant::now() < end {
-            if ureq::get(format!("http://{}/v2/", self.address()))
-                .call()
-                .is_ok()
-            {
+            let log = fs::read_to_string(self.dir.path().join("log"))?;
+            let listening = log.split_once("listening on 127.0.0.1:");
+            if let Some((port, _)) = listening.and_then(|(_, rest)| rest.split_once('"')) {
+                self.port = port.parse()?;
                 return Ok(());
             }
             if let Some(status) = self.server.try_wait()? {
-                let log = fs::read_to_string(self.dir.path().join("log"))?;
                 bail!("docker-registry ended with {status}:\n{log}");
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        bail!("docker-registry does not answer")
+        bail!("docker-registry does not listen")
     }
 }
 
@@ -130,12 +132,12 @@ impl Drop for Registry {
     }
 }
 
-fn configuration(storage: PathBuf, port: u16) -> String {
+fn configuration(storage: &Path) -> String {
     format!(
         "version: 0.1\n\
          log:\n  level: info\n  accesslog:\n    disabled: true\n\
          storage:\n  filesystem:\n    rootdirectory: {}\n\
-         http:\n  addr: 127.0.0.1:{port}\n",
+         http:\n  addr: 127.0.0.1:0\n",
         storage.display()
     )
 }

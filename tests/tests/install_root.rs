@@ -252,7 +252,10 @@ fn the_second_sysc_waits_and_says_so() -> Result<()> {
     let mut held = [0; 5];
     std::io::Read::read_exact(&mut holder.stdout.take().context("piped")?, &mut held)?;
     let mut second = machine.command(&["sysc", "install", "oci:/root/box"]);
-    let mut second = second.stderr(std::process::Stdio::piped()).spawn()?;
+    let mut second = second
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
     let stderr = second.stderr.take().context("piped")?;
     let mut said = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(stderr), &mut said)?;
