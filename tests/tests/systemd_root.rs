@@ -152,8 +152,11 @@ fn the_images_own_configuration_is_honoured() -> Result<()> {
         "StopSignal": "SIGINT",
         "Volumes": {"/data": {}},
     });
+    // As many images have it: a link into what is a fresh tmpfs when the container starts.
+    let link = sysc_tests::image::Tar::new().link("etc/resolv.conf", "../run/resolv/stub.conf");
     let image = sysc_tests::image::Builder::new(config)
         .layer(images::busybox_layer()?)
+        .layer(link.finish())
         .build();
     let machine = Machine::boot(Suite::Bookworm)?;
     image.write_layout(&machine.path("/root/web"), "latest")?;
