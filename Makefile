@@ -38,8 +38,8 @@ e2e: deps build ## real machines, a real registry
 	SYSC_BIN=$(DIST) cargo test -p sysc-tests
 
 manual: build-deps cargo ## manual pages and completions, into target/manual
-	cargo run --quiet -p sysc --example manual -- target/manual
-	cargo run --quiet -p sysc-runtime --example manual -- target/manual
+	cargo run --quiet -p sysc --example sysc-manual -- target/manual
+	cargo run --quiet -p sysc-runtime --example sysc-runtime-manual -- target/manual
 
 install: build ## both programs, into PREFIX/bin
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(DIST)/sysc $(DIST)/sysc-runtime

@@ -291,15 +291,21 @@ fn images_are_recorded_found_and_named_twice() {
         .unwrap();
     assert_eq!(rig.objects(), objects, "a second name moves no data");
     let images = rig.store.images().unwrap();
-    let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+    let names: Vec<&str> = images
+        .iter()
+        .map(|image| image.image.name.as_str())
+        .collect();
     assert_eq!(names, ["localhost:5000/etcd:3", "other:latest"]);
     let found = rig.store.image(&etcd.name).unwrap().unwrap();
     assert_eq!(
-        (&found.manifest, &found.config),
+        (&found.image.manifest, &found.image.config),
         (&etcd.manifest, &etcd.config)
     );
-    assert_eq!((&found.digest, &found.source), (&etcd.digest, &etcd.source));
-    assert_eq!(found.layers.len(), 2);
+    assert_eq!(
+        (&found.image.digest, &found.image.source),
+        (&etcd.digest, &etcd.source)
+    );
+    assert_eq!(found.image.layers.len(), 2);
     assert_eq!(found.size, (low.tar.len() + high.tar.len()) as u64);
     assert!(found.complete && found.created > 1_700_000_000);
     assert!(rig.store.image("none:latest").unwrap().is_none());

@@ -70,8 +70,21 @@ fn sealed_copy(mut from: File) -> std::io::Result<OwnedFd> {
     }?;
     let mut file = File::from(copy);
     std::io::copy(&mut from, &mut file)?;
-    fcntl(file.as_raw_fd(), FcntlArg::F_ADD_SEALS(SEALS))?;
+    add_seals(&file)?;
     Ok(file.into())
+}
+
+/// Pages that were just written can be in the kernel's own hands for a moment, on a busy machine
+/// for longer than the 150 ms that the call waits for them: then it says EBUSY, and no more.
+fn add_seals(file: &File) -> nix::Result<()> {
+    const ATTEMPTS: u32 = 20;
+    let mut attempt = 1;
+    loop {
+        match fcntl(file.as_raw_fd(), FcntlArg::F_ADD_SEALS(SEALS)) {
+            Err(Errno::EBUSY) if attempt < ATTEMPTS => attempt += 1,
+            other => return other.map(drop),
+        }
+    }
 }
 
 /// What of our descriptors is the payload's: sockets that systemd listens on, then those that

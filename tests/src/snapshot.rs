@@ -12,7 +12,23 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot(BTreeMap<PathBuf, String>);
 
+/// What a running host changes by itself.
+const VOLATILE: [&str; 7] = [
+    "proc",
+    "sys",
+    "dev",
+    "run",
+    "tmp",
+    "var/log",
+    "var/lib/systemd",
+];
+
 impl Snapshot {
+    /// Takes one of a running host's `root`, without what changes by itself, and without `but`.
+    pub fn of_host(root: &Path, but: &[&str]) -> Result<Self> {
+        Self::of(root, &[&VOLATILE[..], but].concat())
+    }
+
     /// Takes one of `root`, without the paths (relative to it) in `but`.
     pub fn of(root: &Path, but: &[&str]) -> Result<Self> {
         let mut entries = BTreeMap::new();

@@ -187,16 +187,7 @@ fn display_shows_all_and_writes_nothing() -> Result<()> {
         "it pulls nothing by itself: {text}"
     );
     machine.ok(&["sysc", "pull", "oci:/root/etcd"])?;
-    let but = [
-        "proc",
-        "sys",
-        "dev",
-        "run",
-        "tmp",
-        "var/log",
-        "var/lib/systemd",
-    ];
-    let before = Snapshot::of(&machine.path("/"), &but)?;
+    let before = Snapshot::of_host(&machine.path("/"), &[])?;
     let text = machine.ok(&shown)?;
     for part in [
         "ETCD_NAME=moon",
@@ -206,7 +197,7 @@ fn display_shows_all_and_writes_nothing() -> Result<()> {
         ensure!(text.contains(part), "'{part}' is missing in:\n{text}");
     }
     assert_eq!(
-        before.changes(&Snapshot::of(&machine.path("/"), &but)?),
+        before.changes(&Snapshot::of_host(&machine.path("/"), &[])?),
         [""; 0]
     );
     Ok(())
@@ -397,5 +388,88 @@ fn i08_uninstalling_a_stubborn_service() -> Result<()> {
     ensure!(!failed.contains("box"), "{failed}");
     machine.run(&["sysc", "uninstall", "box"])?.fails_with(1)?;
     machine.ok(&["sysc", "install", "oci:/root/box"])?;
+    Ok(())
+}
+
+/// Files for the host are copied, never over a file that is there, and removed unless somebody
+/// changed them; directories that were made for them go with them (T08).
+#[test]
+fn t08_files_for_the_host() -> Result<()> {
+    let machine = Machine::boot(Suite::Bookworm)?;
+    let manifest = json!({
+        "version": "1.0",
+        "defaultValues": {"GREETING": "hello"},
+        "renameFiles": {"/usr/local/bin/boxctl": "/usr/local/bin/${NAME}ctl"},
+        "installedFilesTemplate": ["/etc/box/box.conf"],
+    });
+    let exports = Tar::new()
+        .file(
+            "exports/manifest.json",
+            0o644,
+            manifest.to_string().as_bytes(),
+        )
+        .file("exports/hostfs/usr/local/bin/boxctl", 0o755, b"#!/bin/sh\n")
+        .file(
+            "exports/hostfs/etc/box/box.conf",
+            0o640,
+            b"greeting=$GREETING\n",
+        )
+        .file("exports/hostfs/etc/box/edited", 0o644, b"ours\n")
+        .file("exports/hostfs/etc/motd", 0o644, b"ours\n")
+        .link("exports/hostfs/etc/box/dangling", "/usr/libexec/none");
+    let config = json!({"Cmd": ["/bin/sh", "-c", images::SERVICE]});
+    let base = Builder::new(config).layer(images::busybox_layer()?);
+    let image = base.layer(exports.finish()).build();
+    image.write_layout(&machine.path("/root/box"), "latest")?;
+    machine.sh("echo admin > /etc/motd")?;
+    let store = "var/lib/containers";
+    let before = Snapshot::of_host(&machine.path("/"), &[store])?;
+
+    let output = machine.run(&["sysc", "install", "oci:/root/box"])?;
+    ensure!(
+        output.stderr.contains("'/etc/motd' exists already"),
+        "{output}"
+    );
+    output.ok()?;
+    assert_eq!(machine.sh("cat /etc/box/box.conf")?, "greeting=hello\n");
+    assert_eq!(machine.sh("stat -c %a /etc/box/box.conf")?, "640\n");
+    assert_eq!(
+        machine.sh("stat -c '%a %h' /usr/local/bin/boxctl")?,
+        "755 1\n"
+    );
+    assert_eq!(
+        machine.sh("readlink /etc/box/dangling")?,
+        "/usr/libexec/none\n"
+    );
+    assert_eq!(machine.sh("cat /etc/motd")?, "admin\n");
+
+    // Written in place: the repository must not notice.
+    machine.sh("echo edited > /etc/box/edited; echo x >> /usr/local/bin/boxctl")?;
+    machine.ok(&["ostree", "fsck", "-q", "--repo", REPO])?;
+    let output = machine.run(&["sysc", "uninstall", "box"])?;
+    ensure!(output.stderr.contains("keep '/etc/box/edited'"), "{output}");
+    output.ok()?;
+    machine.sh("rm /etc/box/edited /usr/local/bin/boxctl && rmdir /etc/box")?;
+    let after = Snapshot::of_host(&machine.path("/"), &[store])?;
+    assert_eq!(before.changes(&after), [""; 0]);
+    Ok(())
+}
+
+/// One container that cannot be put right is told, and does not stand in the way of others.
+#[test]
+fn a_broken_neighbour_does_not_stop_an_installation() -> Result<()> {
+    let machine = Machine::boot(Suite::Bookworm)?;
+    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "latest")?;
+    machine.ok(&["sysc", "install", "--name", "a", "oci:/root/box"])?;
+    let ledger = "/var/lib/containers/atomic/.storage/ledger/a.json";
+    machine.sh(&format!("echo '{{' > {ledger}"))?;
+    let output = machine.run(&["sysc", "install", "--name", "b", "oci:/root/box"])?;
+    ensure!(
+        output.stderr.contains("'a' is not as it should be"),
+        "{output}"
+    );
+    ensure!(output.stderr.contains(ledger), "{output}");
+    output.ok()?;
+    machine.ok(&["systemctl", "start", "b"])?;
     Ok(())
 }

@@ -183,15 +183,43 @@ fn load(source: Arc<dyn Source>, wanted: Wanted, access: &Access) -> Result<Reso
             found: vec![format!("linux/{}", content.architecture.escape_debug())],
         });
     }
-    let image = Image {
-        name: wanted.name,
-        source: wanted.source,
-        digest: Digest::of(&document.bytes),
-        manifest: document.bytes,
-        config,
-        layers: content.layers,
-    };
+    let image = Image::from_documents(wanted.name, wanted.source, document.bytes, config)?;
     Ok(Resolved { image, source })
+}
+
+impl Image {
+    /// The image that consists of these two documents, which were verified when they were
+    /// fetched.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] and [`Error::Config`], when they are no image's.
+    pub fn from_documents(
+        name: String,
+        source: String,
+        manifest: Vec<u8>,
+        config: Vec<u8>,
+    ) -> Result<Self, Error> {
+        let document = Document {
+            bytes: manifest,
+            media_type: None,
+        };
+        let Parsed::Manifest(parsed) = document.parse(&name)? else {
+            let reason = "it is an index".to_owned();
+            return Err(Error::Manifest {
+                image: name,
+                reason,
+            });
+        };
+        parsed.check(&name)?;
+        Ok(Self {
+            digest: Digest::of(&document.bytes),
+            layers: parsed.content(&config)?.layers,
+            manifest: document.bytes,
+            name,
+            source,
+            config,
+        })
+    }
 }
 
 /// Through an index, and one index in it, to the manifest for this platform.

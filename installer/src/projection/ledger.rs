@@ -31,7 +31,7 @@ pub struct Ledger {
     /// Files, and the SHA-256 (hexadecimal) of the content that they were given; of a link, that
     /// of its target's text. A directory has none.
     pub files: BTreeMap<PathBuf, Option<String>>,
-    /// Directories that tmpfiles lines of ours created.
+    /// Directories that were made for these files and by tmpfiles lines of ours.
     pub directories: BTreeSet<PathBuf>,
     /// What a later version added.
     #[serde(flatten)]

@@ -66,14 +66,18 @@ fn record(want: &Want, ledger: Option<&Ledger>, look: &dyn Fn(&Path) -> Found) -
     record.directories = ledger
         .map(|ledger| ledger.directories.clone())
         .unwrap_or_default();
-    record.directories.extend(missing(&want.directories, look));
+    let parents = want.files.keys().filter_map(|path| path.parent());
+    let wanted = want.directories.iter().map(PathBuf::as_path).chain(parents);
+    record.directories.extend(missing(wanted, look));
     record
 }
 
 /// Those of `directories`, and of the directories above them, that do not exist.
-fn missing(directories: &[PathBuf], look: &dyn Fn(&Path) -> Found) -> BTreeSet<PathBuf> {
+fn missing<'a>(
+    directories: impl Iterator<Item = &'a Path>,
+    look: &dyn Fn(&Path) -> Found,
+) -> BTreeSet<PathBuf> {
     directories
-        .iter()
         .flat_map(|directory| {
             directory
                 .ancestors()
@@ -172,7 +176,9 @@ mod tests {
     }
 
     fn nothing_but_var_lib(path: &Path) -> Found {
-        if Path::new("/var/lib").starts_with(path) {
+        if Path::new("/var/lib").starts_with(path)
+            || Path::new("/etc/systemd/system").starts_with(path)
+        {
             Found::Dir
         } else {
             Found::Nothing

@@ -16,6 +16,8 @@ use crate::store::Store;
 pub struct Recovered {
     /// Containers whose projection was finished.
     pub projected: Vec<String>,
+    /// Containers whose projection could not be finished, and why. It is tried again.
+    pub failed: Vec<(String, Error)>,
     /// Deployments that could not be removed yet, and why.
     pub kept: Vec<deployment::Error>,
 }
@@ -60,8 +62,11 @@ pub fn recover(places: &Places, systemd: &Systemd, store: &Store) -> Result<Reco
         .iter()
         .filter_map(|name| ContainerName::parse(name).ok())
     {
-        if !project(places, systemd, &name)?.is_empty() {
-            recovered.projected.push(name.to_string());
+        // One container that cannot be put right is no reason to leave the others.
+        match project(places, systemd, &name) {
+            Ok(changes) if changes.is_empty() => {}
+            Ok(_) => recovered.projected.push(name.to_string()),
+            Err(error) => recovered.failed.push((name.to_string(), error)),
         }
     }
     recovered.kept = clean(&deployments, store)?;

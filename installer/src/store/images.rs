@@ -4,30 +4,19 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ostree::{ObjectType, Repo, gio};
-use serde::Deserialize;
 
 use super::merge::merge;
 use super::record::{self, Record};
 use super::tree::Tree;
 use super::write::Writer;
 use super::{Error, Store, object, refs};
-use crate::image::{Compression, Digest, Image, Layer};
+use crate::image::{Digest, Image, Layer};
 
 /// An image that was pulled.
 #[derive(Clone, Debug)]
 pub struct StoredImage {
-    /// Its name, as in [`Image::name`].
-    pub name: String,
-    /// Where it came from, as in [`Image::source`].
-    pub source: String,
-    /// Digest of its manifest.
-    pub digest: Digest,
-    /// The manifest, verbatim.
-    pub manifest: Vec<u8>,
-    /// The configuration, verbatim.
-    pub config: Vec<u8>,
-    /// From the lowest layer to the topmost one.
-    pub layers: Vec<Layer>,
+    /// What it is.
+    pub image: Image,
     /// When it was recorded, in seconds since 1970.
     pub created: u64,
     /// Bytes of all its layers, uncompressed; those of missing layers not counted.
@@ -46,9 +35,9 @@ impl Store {
         let repo = self.handle()?;
         self.all_there(&repo, &image.layers)?;
         let recorded = self.image(&image.name).ok().flatten();
-        if recorded
-            .is_some_and(|known| known.digest == image.digest && known.source == image.source)
-        {
+        if recorded.is_some_and(|known| {
+            known.image.digest == image.digest && known.image.source == image.source
+        }) {
             return Ok(());
         }
         self.publish(
@@ -84,7 +73,7 @@ impl Store {
             };
             images.extend(self.stored(&repo, &name, &commit)?);
         }
-        images.sort_by(|a, b| a.name.cmp(&b.name));
+        images.sort_by(|a, b| a.image.name.cmp(&b.image.name));
         Ok(images)
     }
 
@@ -147,25 +136,22 @@ impl Store {
         let (Some(manifest), Some(config)) = (record.manifest(), record.config()) else {
             return Ok(None);
         };
-        let digest = record.digest().and_then(|hex| Digest::from_hex(&hex).ok());
-        let digest = digest.filter(|digest| *digest == Digest::of(manifest.as_bytes()));
-        let digest = digest.ok_or_else(|| self.malformed(name, "manifest and digest differ"))?;
-        let layers =
-            layers(&manifest, &config).map_err(|problem| self.malformed(name, &problem))?;
+        let source = record.source().unwrap_or_default();
+        let (manifest, config) = (manifest.into_bytes(), config.into_bytes());
+        let image = Image::from_documents(name.to_owned(), source, manifest, config)
+            .map_err(|error| self.malformed(name, &error.to_string()))?;
+        if record.digest().as_deref() != Some(image.digest.hex()) {
+            return Err(self.malformed(name, "manifest and digest differ"));
+        }
         let (mut size, mut complete) = (0u64, true);
-        for layer in &layers {
+        for layer in &image.layers {
             match self.layer_record(repo, &layer.digest)? {
                 Some(layer) => size = size.saturating_add(layer.tar_size().unwrap_or(0)),
                 None => complete = false,
             }
         }
         Ok(Some(StoredImage {
-            name: name.to_owned(),
-            source: record.source().unwrap_or_default(),
-            digest,
-            manifest: manifest.into_bytes(),
-            config: config.into_bytes(),
-            layers,
+            image,
             created: commit.time,
             size,
             complete,
@@ -177,60 +163,5 @@ impl Store {
             name: name.to_owned(),
             problem: problem.to_owned(),
         }
-    }
-}
-
-/// The parts of manifest and configuration that say which layers there are. Both were checked
-/// when the image was fetched.
-#[derive(Deserialize)]
-struct Manifest {
-    layers: Vec<Descriptor>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Descriptor {
-    media_type: String,
-    digest: String,
-    size: u64,
-}
-
-#[derive(Deserialize)]
-struct Config {
-    rootfs: RootFs,
-}
-
-#[derive(Deserialize)]
-struct RootFs {
-    diff_ids: Vec<String>,
-}
-
-fn layers(manifest: &str, config: &str) -> Result<Vec<Layer>, String> {
-    let manifest: Manifest = serde_json::from_str(manifest).map_err(|e| e.to_string())?;
-    let config: Config = serde_json::from_str(config).map_err(|e| e.to_string())?;
-    let diff_ids = config.rootfs.diff_ids;
-    if manifest.layers.len() != diff_ids.len() {
-        return Err("manifest and configuration differ in the number of layers".to_owned());
-    }
-    let digest = |text: &str| Digest::parse(text).map_err(|e| e.to_string());
-    let pairs = manifest.layers.iter().zip(&diff_ids);
-    let layer = |(blob, diff_id): (&Descriptor, &String)| {
-        Ok(Layer {
-            digest: digest(&blob.digest)?,
-            diff_id: digest(diff_id)?,
-            size: blob.size,
-            compression: compression(&blob.media_type),
-        })
-    };
-    pairs.map(layer).collect()
-}
-
-fn compression(media_type: &str) -> Compression {
-    if media_type.ends_with("gzip") {
-        Compression::Gzip
-    } else if media_type.ends_with("zstd") {
-        Compression::Zstd
-    } else {
-        Compression::None
     }
 }

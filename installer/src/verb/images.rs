@@ -33,16 +33,16 @@ pub(super) fn list(options: &Json, session: &Session) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_row(image: &StoredImage, used: &BTreeSet<String>) -> Vec<String> {
-    let (repository, tag) = split(&image.name);
-    let mark = if used.contains(image.digest.hex()) {
+fn as_row(stored: &StoredImage, used: &BTreeSet<String>) -> Vec<String> {
+    let (repository, tag) = split(&stored.image.name);
+    let mark = if used.contains(stored.image.digest.hex()) {
         ">"
     } else {
         ""
     };
-    let id = image.digest.short().to_owned();
-    let amount = if image.complete {
-        size(image.size)
+    let id = stored.image.digest.short().to_owned();
+    let amount = if stored.complete {
+        size(stored.size)
     } else {
         "incomplete".to_owned()
     };
@@ -56,18 +56,18 @@ fn as_row(image: &StoredImage, used: &BTreeSet<String>) -> Vec<String> {
 }
 
 /// The keys that atomic's list had.
-fn as_json(image: &StoredImage, used: &BTreeSet<String>) -> Value {
-    let (repository, tag) = split(&image.name);
+fn as_json(stored: &StoredImage, used: &BTreeSet<String>) -> Value {
+    let (repository, tag) = split(&stored.image.name);
     json!({
         "repo": repository,
         "tag": tag,
-        "id": image.digest.hex(),
-        "digest": image.digest.to_string(),
-        "created": image.created,
-        "virtual_size": image.size,
+        "id": stored.image.digest.hex(),
+        "digest": stored.image.digest.to_string(),
+        "created": stored.created,
+        "virtual_size": stored.size,
         "type": "ostree",
-        "complete": image.complete,
-        "used": used.contains(image.digest.hex()),
+        "complete": stored.complete,
+        "used": used.contains(stored.image.digest.hex()),
     })
 }
 

@@ -101,6 +101,13 @@ fn deploy(
 ) -> anyhow::Result<Deployment> {
     let store = &access.store;
     let mut rendered = rendering::render(generation, &tree, store, session)?;
+    if rendered.run_once {
+        bail!(
+            "the image '{}' is made to run once and be removed (label atomic.run=once), which \
+             this version of sysc cannot do",
+            generation.image.name
+        );
+    }
     for warning in &rendered.warnings {
         session.report.warn(warning);
     }
@@ -219,6 +226,7 @@ fn undo(
     let undone = drop_current(&session.deployments, name)
         .map_err(anyhow::Error::new)
         .and_then(|_| {
+            projection::project(&session.places, &access.systemd, name)?;
             Ok(projection::recover(
                 &session.places,
                 &access.systemd,

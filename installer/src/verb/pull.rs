@@ -4,13 +4,13 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::session::{Session, require_root};
 use crate::cli::{Pull, Source};
-use crate::image::{self, Access, Credentials, Reference, Resolved};
+use crate::image::{self, Access, Credentials, Image, Reference, Resolved};
 use crate::report::Report;
-use crate::store::{Store, StoredImage};
+use crate::store::Store;
 
 /// Layers that are fetched and unpacked at the same time.
 const AT_ONCE: usize = 2;
@@ -78,14 +78,15 @@ impl<'a> Wanted<'a> {
 
     /// The image as the store has it, if it has it whole. Of a layout or archive, the image that
     /// is in there now.
-    pub fn stored(&self, store: &Store) -> anyhow::Result<Option<StoredImage>> {
+    pub fn stored(&self, store: &Store) -> anyhow::Result<Option<Image>> {
         let name = match &self.opened {
             Some(resolved) => Some(resolved.image.name.clone()),
             None => self.reference.name(),
         };
-        let Some(image) = name.map(|name| store.image(&name)).transpose()?.flatten() else {
+        let Some(stored) = name.map(|name| store.image(&name)).transpose()?.flatten() else {
             return Ok(None);
         };
+        let image = stored.image;
         let current = |resolved: &Resolved| resolved.image.digest == image.digest;
         let wanted = self.opened.as_ref().is_none_or(current);
         for layer in &image.layers {
@@ -97,7 +98,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// The image from the store, or else pulled.
-    pub fn bring(&self, store: &Store, report: &Report) -> anyhow::Result<StoredImage> {
+    pub fn bring(&self, store: &Store, report: &Report) -> anyhow::Result<Image> {
         match self.stored(store)? {
             Some(image) => Ok(image),
             None => self.fetch(store, report),
@@ -105,19 +106,19 @@ impl<'a> Wanted<'a> {
     }
 
     /// Asks the source; layers that are in the store are not fetched again.
-    pub fn fetch(&self, store: &Store, report: &Report) -> anyhow::Result<StoredImage> {
+    pub fn fetch(&self, store: &Store, report: &Report) -> anyhow::Result<Image> {
         let context = || format!("cannot pull '{}'", self.from.image);
-        let asked = match &self.opened {
-            Some(_) => None,
-            None => Some(image::resolve(&self.reference, &self.access).with_context(context)?),
-        };
-        let Some(resolved) = asked.as_ref().or(self.opened.as_ref()) else {
-            bail!("'{}' names no image", self.from.image);
+        let asked;
+        let resolved = match &self.opened {
+            Some(opened) => opened,
+            None => {
+                asked = image::resolve(&self.reference, &self.access).with_context(context)?;
+                &asked
+            }
         };
         import_layers(resolved, store, report).with_context(context)?;
         store.record_image(&resolved.image).with_context(context)?;
-        let image = store.image(&resolved.image.name).with_context(context)?;
-        image.with_context(|| format!("the image '{}' is gone again", resolved.image.name))
+        Ok(resolved.image.clone())
     }
 }
 

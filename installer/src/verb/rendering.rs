@@ -10,12 +10,13 @@ use super::session::Session;
 use crate::deployment::ContainerName;
 use crate::exports::{self, Exports, Host, Rendered, Request, SourceKind};
 use crate::host;
-use crate::store::{Store, StoredImage, Tree};
+use crate::image::Image;
+use crate::store::{Store, Tree};
 
 /// A generation that is going to be deployed.
 pub(super) struct Generation<'a> {
     pub name: &'a ContainerName,
-    pub image: &'a StoredImage,
+    pub image: &'a Image,
     pub user_values: BTreeMap<String, String>,
     pub serial: u64,
     pub slot: PathBuf,

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use crate::deployment::{Deployments, Lock};
 use crate::host::{self, Systemd};
 use crate::places::Places;
-use crate::projection;
+use crate::projection::{self, Recovered};
 use crate::report::Report;
 use crate::settings::{self, Settings};
 use crate::store::Store;
@@ -72,19 +72,29 @@ impl<'a> Session<'a> {
         let store = self.open_store()?;
         let recovered = projection::recover(&self.places, &systemd, &store)
             .context("cannot finish what an earlier command left")?;
-        for name in recovered.projected {
-            self.report.note(format_args!(
-                "finished what an earlier command left of '{name}'"
-            ));
-        }
-        for kept in recovered.kept {
-            self.report.warn(kept);
-        }
+        self.tell(recovered);
         Ok(HostAccess {
             store,
             systemd,
             _lock: lock,
         })
+    }
+
+    /// What recovery did, and what it could not do.
+    pub fn tell(&self, recovered: Recovered) {
+        for name in recovered.projected {
+            self.report.note(format_args!(
+                "finished what an earlier command left of '{name}'"
+            ));
+        }
+        for (name, error) in recovered.failed {
+            let error = anyhow::Error::new(error);
+            self.report
+                .warn(format_args!("'{name}' is not as it should be: {error:#}"));
+        }
+        for kept in recovered.kept {
+            self.report.warn(kept);
+        }
     }
 
     /// The runtime that units call: the configured one, or the one beside this program.

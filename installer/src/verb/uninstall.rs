@@ -31,9 +31,7 @@ pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<Exit
         session.report.note(change);
     }
     let cleaned = projection::recover(&session.places, &access.systemd, &access.store)?;
-    for kept in cleaned.kept {
-        session.report.warn(kept);
-    }
+    session.tell(cleaned);
     session.report.say(format_args!("uninstalled '{name}'"));
     Ok(ExitCode::SUCCESS)
 }

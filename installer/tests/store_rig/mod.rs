@@ -218,16 +218,16 @@ pub fn image(name: &str, layers: &[&Made]) -> Image {
         .iter()
         .map(|made| format!("\"{}\"", made.layer.diff_id))
         .collect();
-    let manifest = format!(r#"{{"schemaVersion":2, "layers":[{}]}}"#, blobs.join(","));
     let config = format!(r#"{{"rootfs":{{"diff_ids":[{}]}}}}"#, diffs.join(","));
-    Image {
-        name: name.to_owned(),
-        source: format!("docker://{name}"),
-        digest: Digest::of(manifest.as_bytes()),
-        manifest: manifest.into_bytes(),
-        config: config.into_bytes(),
-        layers: layers.iter().map(|made| made.layer.clone()).collect(),
-    }
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":{}}},"layers":[{}]}}"#,
+        Digest::of(config.as_bytes()),
+        config.len(),
+        blobs.join(",")
+    );
+    let source = format!("docker://{name}");
+    let (manifest, config) = (manifest.into_bytes(), config.into_bytes());
+    Image::from_documents(name.to_owned(), source, manifest, config).unwrap()
 }
 
 /// Reads its bytes and then, instead of the end, fails, as a stream that does not verify.

@@ -234,27 +234,36 @@ fn directory(root: &NewRoot, step: &MountStep) -> Result<OwnedFd, String> {
         })
 }
 
-/// The file to mount on, made when it is missing.
+/// Links that lead from one missing file to the next, at most.
+const MAX_LINKS: usize = 10;
+
+/// The file to mount on, made when it is missing. Where the image has a link whose target is not
+/// there (`/etc/resolv.conf` into a `/run` that is fresh), the target is what is made.
 pub(super) fn file(root: &NewRoot, target: &Path) -> Result<OwnedFd, String> {
-    if let Ok(found) = root.beneath.resolve(target) {
-        return Ok(found.into());
+    let mut place = target.to_owned();
+    for _ in 0..MAX_LINKS {
+        if let Ok(found) = root.beneath.resolve(&place) {
+            return Ok(found.into());
+        }
+        match root.beneath.readlink(&place) {
+            Ok(link) => place = place.parent().unwrap_or(Path::new("/")).join(link),
+            Err(_) => return new_file(root, &place),
+        }
     }
-    if let Some(parent) = target.parent() {
-        root.beneath
-            .mkdir_all(parent, &Permissions::from_mode(0o755))
-            .map_err(|error| error.to_string())?;
+    Err(Errno::ELOOP.desc().to_owned())
+}
+
+fn new_file(root: &NewRoot, place: &Path) -> Result<OwnedFd, String> {
+    let text = |error: pathrs::error::Error| error.to_string();
+    if let Some(parent) = place.parent() {
+        let mode = Permissions::from_mode(0o755);
+        root.beneath.mkdir_all(parent, &mode).map_err(text)?;
     }
-    root.beneath
-        .create_file(
-            target,
-            OpenFlags::O_CREAT | OpenFlags::O_EXCL | OpenFlags::O_CLOEXEC,
-            &Permissions::from_mode(0o644),
-        )
-        .map_err(|error| error.to_string())?;
-    root.beneath
-        .resolve(target)
-        .map(OwnedFd::from)
-        .map_err(|error| error.to_string())
+    let how = OpenFlags::O_CREAT | OpenFlags::O_EXCL | OpenFlags::O_CLOEXEC;
+    let mode = Permissions::from_mode(0o644);
+    root.beneath.create_file(place, how, &mode).map_err(text)?;
+    let made = root.beneath.resolve(place).map_err(text)?;
+    Ok(made.into())
 }
 
 /// Nothing may cover /proc but a proc file system, and nothing below it but some harmless files,

@@ -1,5 +1,5 @@
 //! Writes the manual pages and shell completions of `sysc` into a directory:
-//! `cargo run -p sysc --example manual -- DIRECTORY`.
+//! `cargo run -p sysc --example sysc-manual -- DIRECTORY`.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
 //! Writes the manual pages and shell completions of `sysc-runtime` into a directory:
-//! `cargo run -p sysc-runtime --example manual -- DIRECTORY`.
+//! `cargo run -p sysc-runtime --example sysc-runtime-manual -- DIRECTORY`.
 
 use std::path::PathBuf;
 
