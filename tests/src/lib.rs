@@ -17,3 +17,9 @@ mod scratch;
 pub mod snapshot;
 pub mod tree;
 pub mod watched;
+
+/// Machines, Debian trees and services are made by root alone; nothing is skipped without.
+pub fn require_root() -> anyhow::Result<()> {
+    anyhow::ensure!(nix::unistd::geteuid().is_root(), "this needs root");
+    Ok(())
+}

@@ -1,4 +1,6 @@
 //! A real registry: Debian's docker-registry on a free port of 127.0.0.1.
+//!
+//! Its package is unpacked, not installed: installing it would start a registry for good.
 
 use std::fs;
 use std::path::Path;
@@ -10,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::image::Image;
 use crate::scratch;
+use crate::tree;
 
 /// A registry that runs as long as the value lives.
 #[derive(Debug)]
@@ -22,12 +25,15 @@ pub struct Registry {
 impl Registry {
     /// Starts one with nothing in it.
     pub fn start() -> Result<Self> {
+        let tree = tree::packages("registry", "docker-registry")?;
         let dir = scratch::directory()?;
         let config = dir.path().join("config.yml");
         fs::write(&config, configuration(&dir.path().join("storage")))?;
         let log = fs::File::create(dir.path().join("log"))?;
         let server = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "docker-registry", "serve"])
+            .args(["--pdeathsig", "KILL"])
+            .arg(tree.join("usr/bin/docker-registry"))
+            .arg("serve")
             .arg(&config)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

@@ -11,6 +11,7 @@ use crate::tree;
 
 /// A new directory `sysc-PID-…` beside the kept trees.
 pub fn directory() -> Result<TempDir> {
+    crate::require_root()?;
     let cache = tree::cache();
     fs::create_dir_all(&cache).with_context(|| format!("cannot create '{}'", cache.display()))?;
     for abandoned in abandoned(&cache) {

@@ -62,6 +62,7 @@ pub fn cache() -> PathBuf {
 
 /// Builds under a lock and a temporary name, so that a tree that exists is whole.
 fn build(name: &str, variant: &str, packages: &str, suite: Suite) -> Result<PathBuf> {
+    crate::require_root()?;
     let cache = cache();
     fs::create_dir_all(&cache).with_context(|| format!("cannot create '{}'", cache.display()))?;
     let tree = cache.join(name);

@@ -120,7 +120,7 @@ fn an_ordinary_image_is_a_service() -> Result<()> {
     let registry = Registry::start()?;
     let image = registry.push(&images::chrony()?, "time/chrony:latest")?;
     let machine = Machine::boot(Suite::Bookworm)?;
-    let before = Snapshot::of(&machine.path("/"), &NOT_OURS)?;
+    let before = Snapshot::of_host(&machine.path("/"), &[STORE])?;
     machine.ok(&["sysc", "install", &image])?;
     machine.ok(&["systemctl", "start", "chrony"])?;
     machine.until("chronyd says that it runs", || {
@@ -137,7 +137,7 @@ fn an_ordinary_image_is_a_service() -> Result<()> {
     machine.ok(&["sysc", "uninstall", "chrony"])?;
     // Of the data that stays there is none: the volume is empty.
     assert_eq!(
-        before.changes(&Snapshot::of(&machine.path("/"), &NOT_OURS)?),
+        before.changes(&Snapshot::of_host(&machine.path("/"), &[STORE])?),
         [""; 0]
     );
     Ok(())
