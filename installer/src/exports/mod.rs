@@ -71,6 +71,27 @@ pub struct Request<'a> {
     /// What is at a path of the host (or of the tree that an image build prepares); links are
     /// followed.
     pub source: &'a dyn Fn(&str) -> SourceKind,
+    /// Whose a folder of the image is; `None` where the image has no folder.
+    pub folder: &'a dyn Fn(&str) -> Option<Owner>,
+}
+
+/// Whose a folder is, and what others may do in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+impl Owner {
+    /// Of a folder that nobody else may look into.
+    fn alone(uid: u32, gid: u32) -> Self {
+        let mode = 0o700;
+        Self { uid, gid, mode }
+    }
 }
 
 /// What a bind mount finds at its source.
@@ -259,11 +280,10 @@ fn container(
             let identity = user::look_up(&image.user, &exports.passwd, &exports.group)?;
             let volumes = default_config::volumes(image, &values["STATE_DIRECTORY"], request.name)?;
             let text = default_config::generate(image, &identity, &volumes, request.source)?;
-            // A service that is not root could not write to a folder of root's.
+            let service = Owner::alone(identity.uid, identity.gid);
             owned.extend(volumes.into_iter().map(|volume| tmpfiles::Source {
+                owner: owner(service, (request.folder)(&volume.destination)),
                 path: volume.source,
-                uid: identity.uid,
-                gid: identity.gid,
             }));
             (
                 Filled {
@@ -281,8 +301,7 @@ fn container(
             .into_iter()
             .map(|path| tmpfiles::Source {
                 path: path.to_owned(),
-                uid: host.uid,
-                gid: host.gid,
+                owner: Owner::alone(host.uid, host.gid),
             }),
     );
     Ok(Container {
@@ -290,4 +309,13 @@ fn container(
         checked,
         sources: owned,
     })
+}
+
+/// Of a volume: whoever the image made its folder for (a daemon that starts as root and then
+/// becomes another user). A folder of root's would be none that a service of another user could
+/// write to, so that one is the service's.
+fn owner(service: Owner, folder: Option<Owner>) -> Owner {
+    folder
+        .filter(|folder| (folder.uid, folder.gid) != (0, 0))
+        .unwrap_or(service)
 }

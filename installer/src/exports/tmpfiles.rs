@@ -1,14 +1,13 @@
 //! tmpfiles.d(5) lines that make the folders a container binds from its host.
 
-use super::SourceKind;
 use super::quote::{first_word, quote};
+use super::{Owner, SourceKind};
 
 /// A bind source of the configuration, and who its folder should belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {
     pub path: String,
-    pub uid: u32,
-    pub gid: u32,
+    pub owner: Owner,
 }
 
 /// File systems in which a folder cannot take the place of what is missing.
@@ -65,9 +64,9 @@ pub(super) fn generate(
             }
             SourceKind::File => continue,
         };
-        let Source { uid, gid, .. } = source;
+        let Owner { uid, gid, mode } = source.owner;
         text.push_str(&format!(
-            "d {} {new}0700 {new}{uid} {new}{gid} - -\n",
+            "d {} {new}{mode:04o} {new}{uid} {new}{gid} - -\n",
             quote(path)
         ));
     }
@@ -102,8 +101,7 @@ mod tests {
     fn lines(paths: &[&str], carried: &[&str]) -> (Option<String>, Vec<String>) {
         let source = |path: &&str| Source {
             path: (*path).to_owned(),
-            uid: 0,
-            gid: 0,
+            owner: Owner::alone(0, 0),
         };
         let sources: Vec<Source> = paths.iter().map(source).collect();
         let carried: Vec<String> = carried.iter().map(|path| (*path).to_owned()).collect();

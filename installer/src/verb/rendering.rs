@@ -8,9 +8,10 @@ use anyhow::Context;
 use super::image_files::StoredFiles;
 use super::session::Session;
 use crate::deployment::ContainerName;
-use crate::exports::{self, Exports, Host, Rendered, Request, SourceKind};
+use crate::exports::{self, Exports, Host, Owner, Rendered, Request, SourceKind};
 use crate::host;
 use crate::image::Image;
+use crate::store::tree::Node;
 use crate::store::{Store, Tree};
 
 /// A generation that is going to be deployed.
@@ -42,6 +43,7 @@ pub(super) fn render(
         host: &host,
         carried: &[],
         source: &kind_of_source,
+        folder: &|path| folder(tree, path),
     };
     exports::render(&exports, &request)
         .with_context(|| format!("cannot render the image '{}'", generation.image.name))
@@ -68,5 +70,16 @@ fn kind_of_source(path: &str) -> SourceKind {
         Ok(metadata) if metadata.is_dir() => SourceKind::Dir,
         Ok(_) => SourceKind::File,
         Err(_) => SourceKind::Missing,
+    }
+}
+
+fn folder(tree: &Tree, path: &str) -> Option<Owner> {
+    match tree.lookup(path)? {
+        Node::Dir(dir) => Some(Owner {
+            uid: dir.meta.uid,
+            gid: dir.meta.gid,
+            mode: dir.meta.mode & 0o7777,
+        }),
+        _ => None,
     }
 }

@@ -267,6 +267,27 @@ fn t11_an_ordinary_image_gets_configuration_unit_and_folders() {
     assert_eq!(kind("/data"), MountPointKind::Dir);
 }
 
+/// A daemon that starts as root and becomes another user finds its volume as the image has it.
+#[test]
+fn volumes_are_whose_the_images_folders_are() {
+    let image = Files::default().file("/etc/passwd", "web:x:33:33::/srv:/bin/sh\n");
+    let cases = [
+        ("", "/var/lib/chrony", "0750 999 998"),
+        ("web", "/var/lib/chrony/", "0750 999 998"),
+        ("web", "/var/lib/roots", "0700 33 33"),
+        ("", "/var/lib/roots", "0700 0 0"),
+        ("web", "/absent", "0700 33 33"),
+    ];
+    for (user, volume, right) in cases {
+        let ask = Ask::new("x").config(json!({
+            "Cmd": ["/serve"], "User": user, "Volumes": {volume: {}},
+        }));
+        let text = ask.render(&image).unwrap().tmpfiles.unwrap();
+        let path = volume.trim_end_matches('/');
+        assert_eq!(text, format!("d /var/lib/x{path} {right} - -\n"));
+    }
+}
+
 /// T11: the default unit really is one.
 #[test]
 fn t11_the_default_unit_is_accepted_by_systemd() {
