@@ -295,7 +295,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-/// A tar file under construction, owned by root throughout.
+/// A tar file under construction; what does not say otherwise is root's.
 #[expect(missing_debug_implementations, reason = "tar's builder has none")]
 pub struct Tar(tar::Builder<Vec<u8>>);
 
@@ -319,6 +319,17 @@ impl Tar {
     /// Adds a directory.
     pub fn dir(mut self, path: &str, mode: u32) -> Self {
         let mut header = header(tar::EntryType::Directory, mode);
+        self.0
+            .append_data(&mut header, path, &[][..])
+            .expect("in memory");
+        self
+    }
+
+    /// Adds a directory that belongs to `owner` and to the group of that number.
+    pub fn dir_of(mut self, path: &str, mode: u32, owner: u64) -> Self {
+        let mut header = header(tar::EntryType::Directory, mode);
+        header.set_uid(owner);
+        header.set_gid(owner);
         self.0
             .append_data(&mut header, path, &[][..])
             .expect("in memory");

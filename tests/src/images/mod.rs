@@ -53,7 +53,9 @@ pub fn chrony() -> Result<Image> {
             "etc/chrony/chrony.conf",
             0o644,
             b"driftfile /var/lib/chrony/drift\nport 0\ncmdport 0\n",
-        );
+        )
+        // As the package's installation script makes it: chronyd gives up root for _chrony.
+        .dir_of("var/lib/chrony", 0o750, 999);
     let config = json!({
         // -x: leaves the clock alone; -d: stays in the foreground and logs to standard error.
         "Entrypoint": ["/usr/sbin/chronyd", "-d", "-x"],
