@@ -3,13 +3,14 @@
 //! Its package is unpacked, not installed: installing it would start a registry for good.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::command;
 use crate::image::Image;
 use crate::scratch;
 use crate::tree;
@@ -25,16 +26,32 @@ pub struct Registry {
 impl Registry {
     /// Starts one with nothing in it.
     pub fn start() -> Result<Self> {
-        let tree = tree::packages("registry", "docker-registry")?;
         let dir = scratch::directory()?;
+        let storage = dir.path().join("storage");
+        Self::serve(dir, &storage, "")
+    }
+
+    /// Starts another one with the same content, which speaks TLS, and returns it with the
+    /// certificate of the authority that vouches for it.
+    pub fn encrypted(&self) -> Result<(Self, PathBuf)> {
+        let dir = scratch::directory()?;
+        let authority = certify(dir.path())?;
+        let storage = self.dir.path().join("storage");
+        let tls = "  tls:\n    certificate: server.crt\n    key: server.key\n";
+        Ok((Self::serve(dir, &storage, tls)?, authority))
+    }
+
+    fn serve(dir: TempDir, storage: &Path, more: &str) -> Result<Self> {
+        let tree = tree::packages("registry", "docker-registry")?;
         let config = dir.path().join("config.yml");
-        fs::write(&config, configuration(&dir.path().join("storage")))?;
+        fs::write(&config, configuration(storage, more))?;
         let log = fs::File::create(dir.path().join("log"))?;
         let server = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(tree.join("usr/bin/docker-registry"))
             .arg("serve")
             .arg(&config)
+            .current_dir(&dir)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -118,7 +135,7 @@ impl Registry {
         while Instant::now() < end {
             let log = fs::read_to_string(self.dir.path().join("log"))?;
             let listening = log.split_once("listening on 127.0.0.1:");
-            if let Some((port, _)) = listening.and_then(|(_, rest)| rest.split_once('"')) {
+            if let Some((port, _)) = listening.and_then(|(_, rest)| rest.split_once(['"', ','])) {
                 self.port = port.parse()?;
                 return Ok(());
             }
@@ -138,12 +155,39 @@ impl Drop for Registry {
     }
 }
 
-fn configuration(storage: &Path) -> String {
+fn configuration(storage: &Path, more: &str) -> String {
     format!(
         "version: 0.1\n\
          log:\n  level: info\n  accesslog:\n    disabled: true\n\
          storage:\n  filesystem:\n    rootdirectory: {}\n\
-         http:\n  addr: 127.0.0.1:0\n",
+         http:\n  addr: 127.0.0.1:0\n{more}",
         storage.display()
     )
+}
+
+/// Makes `server.crt` and `server.key` for 127.0.0.1 in `dir`, and the certificate of the
+/// authority that signed the former.
+fn certify(dir: &Path) -> Result<PathBuf> {
+    let make = |name: &str, more: &[&str]| {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"]);
+        openssl.args(["-pkeyopt", "ec_paramgen_curve:P-256"]);
+        openssl.args(["-subj", &format!("/CN={name}")]);
+        openssl.args(["-keyout", &format!("{name}.key")]);
+        openssl.args(["-out", &format!("{name}.crt")]);
+        command::run_prepared(openssl.args(more).current_dir(dir))?.ok()
+    };
+    make("authority", &[])?;
+    let server = [
+        "-CA",
+        "authority.crt",
+        "-CAkey",
+        "authority.key",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+    ];
+    make("server", &server)?;
+    Ok(dir.join("authority.crt"))
 }

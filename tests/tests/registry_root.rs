@@ -391,3 +391,31 @@ fn a_busy_registry_is_asked_again() -> Result<()> {
     machine.ok(&["sysc", "install", &rogue.reference("box:1")])?;
     Ok(())
 }
+
+/// Whoever vouches for a registry is named in certs.d, or nobody is believed.
+#[test]
+fn a_registry_over_tls() -> Result<()> {
+    let (image, plain) = (image()?, Registry::start()?);
+    plain.push(&image, "box:1")?;
+    let (registry, authority) = plain.encrypted()?;
+    let name = format!("{}/box:1", registry.address());
+    let host = Watched::with(&images::busybox("other")?)?;
+    forget_layers(&host)?;
+    host.refuses_pull(&name, "certificate")?;
+
+    let machine = &host.machine;
+    let certificates = format!("/etc/containers/certs.d/{}", registry.address());
+    machine.ok(&["mkdir", "-p", &certificates])?;
+    machine.copy_in(&authority, &format!("{certificates}/ca.crt"))?;
+    machine.ok(&["sysc", "pull", &name])?;
+
+    machine.ok(&["rm", "-r", &certificates])?;
+    let insecure = format!(
+        "[[registry]]\nlocation = \"{}\"\ninsecure = true\n",
+        registry.address()
+    );
+    std::fs::write(machine.path("/etc/containers/registries.conf"), insecure)?;
+    machine.ok(&["sysc", "install", &name])?;
+    machine.ok(&["systemctl", "start", "box-1"])?;
+    Ok(())
+}
