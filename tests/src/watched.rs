@@ -72,6 +72,12 @@ impl Watched {
         Ok(())
     }
 
+    /// From here on, layers that were pulled are read again: of many images they are the same.
+    pub fn forget_layers(&self) -> Result<()> {
+        let line = format!("rm -rf {REPO}/refs/heads/ociimage");
+        self.machine.sh(&line).map(drop)
+    }
+
     /// Installing `image` is refused.
     pub fn refuses_image(&self, image: &Image, sentence: &str) -> Result<()> {
         let dir = self.machine.path("/root/bad");

@@ -10,7 +10,7 @@ use sysc_tests::images;
 use sysc_tests::machine::Machine;
 use sysc_tests::snapshot::Snapshot;
 use sysc_tests::tree::Suite;
-use sysc_tests::watched::{REPO, Watched};
+use sysc_tests::watched::Watched;
 use tar::EntryType;
 
 fn good() -> Result<Image> {
@@ -94,9 +94,7 @@ fn blobs_that_are_not_what_their_digest_says() -> Result<()> {
             let _ = fs::remove_dir_all(&dir);
             image.write_layout(&dir, "latest")?;
             fs::write(&file, damaged)?;
-            // The good image was pulled before: without its refs the blobs are read again.
-            let refs = "rm -rf refs/heads/ociimage";
-            host.machine.sh(&format!("cd {REPO} && {refs}"))?;
+            host.forget_layers()?;
             host.refuses(
                 &["install", "oci:/root/bad"],
                 &digest["sha256:".len()..][..12],
