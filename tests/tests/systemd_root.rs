@@ -249,3 +249,24 @@ fn u08_what_is_enabled_comes_up_without_a_registry() -> Result<()> {
     assert_eq!(machine.ok(&["sysc", "list", "--json"])?.trim(), "[]");
     Ok(())
 }
+
+/// A unit that names another generation than the one in its slot, as an older /etc may bring it
+/// back, does not start it.
+#[test]
+fn a_unit_of_another_generation_starts_nothing() -> Result<()> {
+    let machine = Machine::boot(Suite::Bookworm)?;
+    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "latest")?;
+    machine.ok(&["sysc", "install", "oci:/root/box"])?;
+    let unit = "/etc/systemd/system/box.service";
+    machine.sh(&format!("cp {unit} /root/old && sysc uninstall box"))?;
+    machine.ok(&["sysc", "install", "oci:/root/box"])?;
+    machine.sh(&format!(
+        "cp {unit} /root/new && cp /root/old {unit} && systemctl daemon-reload"
+    ))?;
+    let refused = machine.run(&["systemctl", "start", "box"])?.fails_with(1)?;
+    ensure!(refused.contains("Assertion failed"), "{refused}");
+    machine.sh(&format!(
+        "cp /root/new {unit} && systemctl daemon-reload && systemctl start box"
+    ))?;
+    Ok(())
+}

@@ -70,6 +70,7 @@ impl Draft {
         let name = &contents.info.name;
         let info = contents.info.to_json()?;
         let files = [
+            (format!("generation.{}", self.serial), Some(&b""[..])),
             (
                 "config.json".to_owned(),
                 contents.config_json.map(str::as_bytes),

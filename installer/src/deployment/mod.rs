@@ -12,6 +12,7 @@
 //!     NAME.service          the unit, as projected
 //!     tmpfiles-NAME.conf    the tmpfiles lines, as projected
 //!     host/                 host files as they will be written
+//!     generation.SERIAL     what the unit of this generation, and of no other, asserts
 //!     info                  what this is: names, serial, values, checksums
 //! .NAME.tmp-SERIAL/         being built; becomes a slot by a rename
 //! .NAME.trash-SERIAL/       being removed

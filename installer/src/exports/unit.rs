@@ -38,12 +38,20 @@ pub(super) fn complete(
     if calls_us(&unit, &values["EXEC_START"]) {
         let mut added = settings(&unit, values, form, stop_signal);
         added.insert("DESTDIR".to_owned(), quote(request.destdir).into_owned());
+        added.insert("GENERATION_FILE".to_owned(), generation_file(request));
         if unit.last("Service", "SyslogIdentifier").is_none() {
             added.insert("SYSLOG_IDENTIFIER".to_owned(), request.name.to_owned());
         }
         text.push_str(&only_known(SERVICE, &added)?);
     }
     Ok(text)
+}
+
+/// A unit that was left over, or came back with an older /etc, must not start another generation
+/// that has its slot by now. (The setting takes a path unquoted, but with specifiers.)
+fn generation_file(request: &Request<'_>) -> String {
+    let slot = request.destdir.replace('%', "%%");
+    format!("{slot}/generation.{}", request.serial)
 }
 
 /// Whether the service is our command and nothing else; systemd's prefixes do not matter.
