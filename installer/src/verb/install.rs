@@ -85,9 +85,9 @@ fn check_free(name: &ContainerName, session: &Session, access: &HostAccess) -> a
     ];
     let found = files
         .into_iter()
+        .chain(known)
         .chain(others)
-        .find(|path| path.symlink_metadata().is_ok())
-        .or(known);
+        .find(|path| path.symlink_metadata().is_ok());
     if let Some(path) = found {
         bail!(
             "'{}' exists already and was not written for this container\n\
