@@ -11,7 +11,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use store_rig::{Made, Rig, Tar, chain, image, mode, noise, run};
+use store_rig::{Ext4, Made, Rig, Tar, chain, image, mode, noise, run};
 use sysc::store::{Error, Store};
 
 fn sample() -> Made {
@@ -74,7 +74,8 @@ fn r12_no_shared_inode_is_touched() {
 
 #[test]
 fn an_inode_without_links_left_is_copied() {
-    let rig = Rig::new();
+    let disk = Ext4::new();
+    let rig = Rig::within(disk.path());
     let layer = Tar::new()
         .pax(&[("SCHILY.xattr.user.note", b"kept")])
         .entry(tar::EntryType::Regular, "f", (0o4711, 7), ("", b"content"))

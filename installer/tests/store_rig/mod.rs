@@ -103,6 +103,35 @@ impl Rig {
     }
 }
 
+/// A small ext4, since that has a limit of links; /tmp may well be a tmpfs, which has none.
+pub struct Ext4(tempfile::TempDir);
+
+impl Ext4 {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(64 << 20).unwrap();
+        run(Command::new("mkfs.ext4").arg("-q").arg(image.path()));
+        // The mount keeps the file, nameless as it then is.
+        let mut mount = Command::new("mount");
+        run(mount
+            .args(["-o", "loop"])
+            .arg(image.path())
+            .arg(folder.path()));
+        Self(folder)
+    }
+
+    pub fn path(&self) -> &str {
+        self.0.path().to_str().unwrap()
+    }
+}
+
+impl Drop for Ext4 {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg(self.0.path()));
+    }
+}
+
 pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
