@@ -214,7 +214,8 @@ fn base_url(http: &Http, endpoint: &Endpoint) -> Result<Url, Error> {
         (false, true) => &["https", "http"],
         (false, false) => &["https"],
     };
-    let mut failure = None;
+    // Why there is no connection says more than the 400 of a server that wants the other scheme.
+    let (mut failure, mut other_scheme) = (None, None);
     for scheme in schemes {
         let text = format!("{scheme}://{host}/v2/");
         let url = Url::parse(&text).ok_or_else(|| Error::Answer {
@@ -225,7 +226,7 @@ fn base_url(http: &Http, endpoint: &Endpoint) -> Result<Url, Error> {
             // 400 is how a TLS server answers plain http.
             Ok(answer) if answer.status() != 400 => return Ok(url),
             Ok(answer) => {
-                failure = Some(Error::Status {
+                other_scheme = Some(Error::Status {
                     url: url.shown(),
                     status: answer.status(),
                 });
@@ -233,7 +234,7 @@ fn base_url(http: &Http, endpoint: &Endpoint) -> Result<Url, Error> {
             Err(error) => failure = failure.or(Some(error)),
         }
     }
-    Err(failure.unwrap_or_else(|| Error::NotFound {
+    Err(failure.or(other_scheme).unwrap_or_else(|| Error::NotFound {
         what: "/v2/".to_owned(),
         registry: endpoint.registry.clone(),
     }))
