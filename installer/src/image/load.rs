@@ -59,7 +59,7 @@ impl Resolved {
 /// The first failure that does not leave another source to try; where several were tried, all.
 pub fn resolve(reference: &Reference, access: &Access) -> Result<Resolved, Error> {
     let stored = match reference {
-        Reference::Registry(named) => return from_registries(reference, named, access),
+        Reference::Registry(named) => return from_registries(named, access),
         Reference::Layout(stored)
         | Reference::OciArchive(stored)
         | Reference::DockerArchive(stored) => stored,
@@ -94,11 +94,7 @@ pub fn resolve(reference: &Reference, access: &Access) -> Result<Resolved, Error
     )
 }
 
-fn from_registries(
-    reference: &Reference,
-    named: &Named,
-    access: &Access,
-) -> Result<Resolved, Error> {
+fn from_registries(named: &Named, access: &Access) -> Result<Resolved, Error> {
     let registries = Registries::read(&access.registries_conf, &access.registries_conf_dir)?;
     let candidates = registries.candidates(named)?;
     if access.credentials.is_some() && candidates.len() > 1 {
@@ -117,7 +113,8 @@ fn from_registries(
         for (at, endpoint) in candidate.endpoints.iter().enumerate() {
             let wanted = Wanted {
                 name: named.name(),
-                source: reference.source(),
+                // An update must not end in another registry of the search list.
+                source: candidate.named.name(),
                 digest: named.digest.clone(),
             };
             match from_endpoint(candidate, at, wanted, access) {
@@ -237,6 +234,9 @@ fn descend(
                 let descriptor = index.choose(&access.platform, image)?;
                 document = source.document(&descriptor)?;
                 document.verify(&descriptor)?;
+                // What the server calls it must fit, and what the index called it as well.
+                document.parse(image)?;
+                document.media_type = Some(descriptor.media_type);
             }
         }
     }
