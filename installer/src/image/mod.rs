@@ -16,6 +16,8 @@ mod name;
 mod platform;
 mod policy;
 mod reference;
+#[cfg(test)]
+mod scripted;
 mod search;
 mod stream;
 mod transport;

@@ -1,7 +1,7 @@
 //! Which servers are asked for a name, in which order: containers-registries.conf(5), version 2.
 //!
 //! ```text
-//! name ─unqualified-search-registries, aliases─▶ Candidate ─[[registry]] with the longest prefix─▶ Endpoints
+//! name ─unqualified-search-registries, aliases─▶ full names ─[[registry]] with the longest prefix─▶ Endpoints
 //! ```
 
 use std::collections::BTreeMap;
@@ -21,15 +21,6 @@ pub(super) struct Registries {
     aliases: BTreeMap<String, String>,
     /// By prefix; a later file's entry replaces an earlier one's.
     entries: BTreeMap<String, Entry>,
-}
-
-/// A full name that the reference may mean, and the servers that may have it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
-    /// With its registry.
-    pub named: Named,
-    /// Mirrors first, the primary last.
-    pub endpoints: Vec<Endpoint>,
 }
 
 /// A repository on a server.
@@ -121,19 +112,7 @@ impl Registries {
     }
 
     /// The full names that `named` may mean, in the order in which they are to be tried.
-    pub(super) fn candidates(&self, named: &Named) -> Result<Vec<Candidate>, Error> {
-        self.qualify(named)?
-            .into_iter()
-            .map(|named| {
-                Ok(Candidate {
-                    endpoints: self.endpoints(&named)?,
-                    named,
-                })
-            })
-            .collect()
-    }
-
-    fn qualify(&self, named: &Named) -> Result<Vec<Named>, Error> {
+    pub(super) fn candidates(&self, named: &Named) -> Result<Vec<Named>, Error> {
         if named.registry.is_some() {
             return Ok(vec![named.clone()]);
         }
@@ -171,7 +150,11 @@ impl Registries {
         }
     }
 
-    fn endpoints(&self, named: &Named) -> Result<Vec<Endpoint>, Error> {
+    /// The servers that may have a full name: mirrors first, the primary last.
+    ///
+    /// # Errors
+    /// [`Error::Blocked`]: then none may be asked.
+    pub(super) fn endpoints(&self, named: &Named) -> Result<Vec<Endpoint>, Error> {
         let name = wire_name(named);
         let full = Named {
             tag: None,

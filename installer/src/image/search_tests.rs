@@ -15,16 +15,18 @@ fn asked(conf: &str, name: &str) -> Result<Vec<String>, Error> {
     let Reference::Registry(named) = Reference::parse(name)? else {
         panic!("{name}")
     };
-    let candidates = registries(conf).candidates(&named)?;
-    let endpoints = candidates
-        .into_iter()
-        .flat_map(|candidate| candidate.endpoints);
-    Ok(endpoints
-        .map(|endpoint| {
+    let registries = registries(conf);
+    let mut asked = Vec::new();
+    for full in registries.candidates(&named)? {
+        for endpoint in registries.endpoints(&full)? {
             let insecure = if endpoint.insecure { " insecure" } else { "" };
-            format!("{}/{}{insecure}", endpoint.registry, endpoint.repository)
-        })
-        .collect())
+            asked.push(format!(
+                "{}/{}{insecure}",
+                endpoint.registry, endpoint.repository
+            ));
+        }
+    }
+    Ok(asked)
 }
 
 const DIGEST: &str = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -1,64 +1,11 @@
 //! Against a server of a few lines on loopback that answers as it is told.
 
-use std::io::{BufRead, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::image::{ByteCount, Patience, Platform, Proxies};
-
-/// The answer to a request, of which the head's lines are given, and whether to stall after it.
-type Script = dyn Fn(&[String]) -> (String, bool) + Send + Sync;
-
-struct Server {
-    host: String,
-    requests: Arc<Mutex<Vec<Vec<String>>>>,
-}
-
-impl Server {
-    fn start(script: impl Fn(&[String]) -> (String, bool) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let host = listener.local_addr().unwrap().to_string();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (log, script) = (requests.clone(), Arc::new(script));
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (log, script) = (log.clone(), script.clone());
-                thread::spawn(move || serve(&stream.unwrap(), &log, &*script));
-            }
-        });
-        Self { host, requests }
-    }
-
-    fn requests(&self, path: &str) -> Vec<Vec<String>> {
-        let all = self.requests.lock().unwrap();
-        all.iter()
-            .filter(|head| head[0].contains(path))
-            .cloned()
-            .collect()
-    }
-
-    fn connect(&self, access: &Access) -> Registry {
-        Registry::connect(&endpoint(&self.host), "1", access).unwrap()
-    }
-}
-
-fn serve(stream: &TcpStream, log: &Mutex<Vec<Vec<String>>>, script: &Script) {
-    let lines = BufReader::new(stream).lines().map_while(Result::ok);
-    let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-    if head.is_empty() {
-        return;
-    }
-    log.lock().unwrap().push(head.clone());
-    let (answer, stall) = script(&head);
-    let mut writer = stream;
-    // The client may have gone: that is its good right.
-    let _ = writer.write_all(answer.as_bytes());
-    if stall {
-        let _ = writer.read(&mut [0]);
-    }
-}
+use crate::image::ByteCount;
+use crate::image::scripted::{Server, access, announced, header, is_ping, ok, status};
 
 fn endpoint(host: &str) -> Endpoint {
     Endpoint {
@@ -69,60 +16,19 @@ fn endpoint(host: &str) -> Endpoint {
     }
 }
 
-fn access() -> Access {
-    let absent = PathBuf::from("/nonexistent");
-    Access {
-        registries_conf: absent.clone(),
-        registries_conf_dir: absent.clone(),
-        policy: absent,
-        certs_dirs: Vec::new(),
-        auth_files: Vec::new(),
-        credentials: None,
-        platform: Platform::of_this_host(),
-        proxies: Proxies::default(),
-        patience: Patience {
-            attempts: 3,
-            stall: Duration::from_millis(200),
-            first_delay: Duration::from_millis(1),
-            longest_delay: Duration::from_millis(5),
-        },
-        scratch: std::env::temp_dir(),
-    }
-}
-
-fn ok(body: &str) -> String {
-    announced(body.len(), body)
-}
-
-fn announced(length: usize, body: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
-}
-
-fn status(line: &str, headers: &str) -> String {
-    format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\nconnection: close\r\n{headers}\r\n")
+fn connect(server: &Server, access: &Access) -> Registry {
+    Registry::connect(&endpoint(&server.host), "1", access).unwrap()
 }
 
 /// Reads the blob `body` from a server that announces it.
 fn blob(server: &Server, body: &str) -> Result<String, Error> {
-    let registry = server.connect(&access());
+    let registry = connect(server, &access());
     let mut reader = registry.blob(&Digest::of(body.as_bytes()), body.len() as u64)?;
     let mut text = String::new();
     match reader.read_to_string(&mut text) {
         Ok(_) => Ok(text),
         Err(error) => Err(*error.into_inner().unwrap().downcast::<Error>().unwrap()),
     }
-}
-
-fn is_ping(head: &[String]) -> bool {
-    head[0].starts_with("GET /v2/ ")
-}
-
-/// As header names come.
-fn header<'a>(head: &'a [String], name: &str) -> Option<&'a str> {
-    head.iter().find_map(|line| {
-        let (found, value) = line.split_once(": ")?;
-        found.eq_ignore_ascii_case(name).then_some(value)
-    })
 }
 
 #[test]
@@ -228,7 +134,7 @@ fn p01_a_helper_is_an_error_only_when_it_is_needed() {
     });
     let helpers = format!("{{\"credHelpers\":{{\"{}\":\"pass\"}}}}", server.host);
     std::fs::write(&file, &helpers).unwrap();
-    server.connect(&access).top().unwrap();
+    connect(&server, &access).top().unwrap();
 
     let private = Server::start(|_| {
         (
@@ -237,7 +143,7 @@ fn p01_a_helper_is_an_error_only_when_it_is_needed() {
         )
     });
     std::fs::write(&file, helpers.replace(&server.host, &private.host)).unwrap();
-    let error = private.connect(&access).top().unwrap_err();
+    let error = connect(&private, &access).top().unwrap_err();
     assert!(matches!(&error, Error::CredentialHelper { helper, .. } if helper == "pass"));
 }
 
@@ -249,7 +155,7 @@ fn p01_credentials_do_not_go_to_a_token_server_over_http() {
         let realm = "www-authenticate: Bearer realm=\"http://tokens.example/t\"\r\n";
         (status("401 Unauthorized", realm), false)
     });
-    let error = server.connect(&access).top().unwrap_err().to_string();
+    let error = connect(&server, &access).top().unwrap_err().to_string();
     assert!(
         error.contains("over http") && !error.contains("secret"),
         "{error}"
@@ -272,7 +178,7 @@ fn p03_redirects_end_and_do_not_leave_http() {
                 false,
             ),
         });
-        let error = server.connect(&access()).top().unwrap_err().to_string();
+        let error = connect(&server, &access()).top().unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
     }
 }
@@ -302,6 +208,6 @@ fn a_manifest_is_bounded() {
         true => (ok(""), false),
         false => (ok(&" ".repeat(MAX_DOCUMENT as usize + 1)), false),
     });
-    let error = server.connect(&access()).top().unwrap_err().to_string();
+    let error = connect(&server, &access()).top().unwrap_err().to_string();
     assert!(error.contains("more than 4194304 bytes"), "{error}");
 }
