@@ -473,3 +473,58 @@ fn a_broken_neighbour_does_not_stop_an_installation() -> Result<()> {
     machine.ok(&["systemctl", "start", "b"])?;
     Ok(())
 }
+
+/// What could not be stopped keeps its files, whatever is installed next, and goes when it can.
+#[test]
+fn a_service_that_cannot_be_stopped_keeps_its_files() -> Result<()> {
+    let machine = Machine::boot(Suite::Bookworm)?;
+    let config = json!({"Cmd": ["/bin/sh", "-c", images::SERVICE]});
+    let unit = "[Unit]\nRefuseManualStop=yes\n[Service]\nExecStart=$EXEC_START\n\
+                WorkingDirectory=$DESTDIR\n[Install]\nWantedBy=multi-user.target\n";
+    let exports = Tar::new().file("exports/service.template", 0o644, unit.as_bytes());
+    let base = Builder::new(config).layer(images::busybox_layer()?);
+    let image = base.layer(exports.finish()).build();
+    image.write_layout(&machine.path("/root/stub"), "latest")?;
+    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "latest")?;
+    machine.ok(&["sysc", "install", "oci:/root/stub"])?;
+    machine.ok(&["systemctl", "start", "stub"])?;
+    machine.run(&["sysc", "uninstall", "stub"])?.fails_with(1)?;
+    let output = machine.run(&["sysc", "install", "oci:/root/box"])?;
+    ensure!(
+        output.stderr.contains("'stub' is not as it should be"),
+        "{output}"
+    );
+    output.ok()?;
+    ensure!(
+        machine
+            .path("/var/lib/containers/atomic/stub.0/rootfs/bin")
+            .is_dir()
+    );
+    machine.sh(
+        "mkdir /etc/systemd/system/stub.service.d && cd /etc/systemd/system && \
+                printf '[Unit]\\nRefuseManualStop=no\\n' > stub.service.d/a.conf && \
+                rm stub.service && systemctl daemon-reload",
+    )?;
+    // Its unit file is gone, but it runs: it is stopped all the same.
+    let output = machine.run(&["sysc", "uninstall", "stub"])?;
+    ensure!(
+        output
+            .stderr
+            .contains("finished what an earlier command left of 'stub'"),
+        "{output}"
+    );
+    assert_ne!(machine.property("stub", "ActiveState")?, "active");
+    ensure!(!machine.path("/var/lib/containers/atomic/stub.0").exists());
+    Ok(())
+}
+
+/// Images hold set-uid files; nobody but root reaches the repository.
+#[test]
+fn the_store_is_roots_alone() -> Result<()> {
+    let machine = Machine::boot(Suite::Bookworm)?;
+    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "latest")?;
+    machine.ok(&["sysc", "pull", "oci:/root/box"])?;
+    let look = ["setpriv", "--reuid", "65534", "--clear-groups", "ls", REPO];
+    machine.run(&look)?.fails_with(2)?;
+    Ok(())
+}

@@ -59,8 +59,8 @@ impl Info {
         FORMAT
     }
 
-    /// Reads the record of the deployment in `dir`. `None`: there is none, so that the directory
-    /// is not a deployment.
+    /// Reads the record of the deployment in `dir`. `None`: there is none, or one without a format,
+    /// as atomic wrote them; so that the directory is not a deployment of ours.
     pub fn read(dir: &Path) -> Result<Option<Self>, Error> {
         let path = dir.join("info");
         let text = match std::fs::read(&path) {
@@ -75,10 +75,16 @@ impl Info {
             }
             Err(source) => return Err(Error::io("read", &path, source)),
         };
-        let info: Self = serde_json::from_slice(&text).map_err(|source| Error::Info {
+        let broken = |source| Error::Info {
             path: path.clone(),
             source,
-        })?;
+        };
+        let value: serde_json::Value = serde_json::from_slice(&text).map_err(broken)?;
+        // A record of atomic's has no format: its deployment is not ours to touch.
+        if value.get("format").is_none() {
+            return Ok(None);
+        }
+        let info: Self = serde_json::from_value(value).map_err(broken)?;
         if info.format > FORMAT {
             return Err(Error::NewerFormat {
                 path,

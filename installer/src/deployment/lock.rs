@@ -1,7 +1,7 @@
 //! One `sysc` at a time: an exclusive lock for everything that changes deployments.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -18,7 +18,7 @@ impl Lock {
     /// called once and the call blocks until that one ends.
     pub fn acquire(storage: &Path, waiting: impl FnOnce()) -> Result<Self, Error> {
         let path = storage.join("lock");
-        std::fs::create_dir_all(storage).map_err(|source| Error::io("create", storage, source))?;
+        make_private(storage).map_err(|source| Error::io("create", storage, source))?;
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -36,6 +36,12 @@ impl Lock {
         };
         Ok(Self(lock))
     }
+}
+
+/// Images hold set-uid files of root's, some of them old: nobody else may reach them.
+fn make_private(storage: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(storage)?;
+    std::fs::set_permissions(storage, Permissions::from_mode(0o700))
 }
 
 fn block(mut file: File) -> nix::Result<Flock<File>> {

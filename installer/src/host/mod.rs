@@ -11,6 +11,7 @@ pub use facts::{capabilities, is_root};
 pub use systemd::{Systemd, UnitState};
 pub use tmpfiles::create as create_tmpfiles;
 
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
 /// A program of the host that could not be used or that refused.
@@ -49,6 +50,8 @@ fn run(program: &'static str, arguments: &[&str]) -> Result<String, Error> {
         .args(arguments)
         .env("SYSTEMD_PAGER", "")
         .env("SYSTEMD_COLORS", "0")
+        // A Ctrl-C is for us to answer, between two such calls.
+        .process_group(0)
         .stdin(std::process::Stdio::null())
         .output()
         .map_err(|source| Error::Start { program, source })?;

@@ -74,12 +74,12 @@ impl Hands<'_> {
         }
     }
 
-    /// A unit that systemd does not know (its file was deleted by hand) does not run.
+    /// A service may run although its unit file was deleted by hand; one that does not run may be
+    /// unknown, and then cannot be stopped.
     fn stop(&self, unit: &str) -> Result<(), host::Error> {
-        if self.systemd.show(unit)?.exists() {
-            self.systemd.stop(unit)
-        } else {
-            Ok(())
+        match self.systemd.show(unit)?.get("ActiveState") {
+            "inactive" | "failed" => Ok(()),
+            _ => self.systemd.stop(unit),
         }
     }
 }

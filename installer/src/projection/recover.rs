@@ -6,7 +6,7 @@ use super::apply::{Hands, look};
 use super::plan::plan;
 use super::want::Want;
 use super::{Change, Error, Ledger};
-use crate::deployment::{self, ContainerName, Deployments};
+use crate::deployment::{self, ContainerName, Deployment, Deployments};
 use crate::host::Systemd;
 use crate::places::Places;
 use crate::store::Store;
@@ -69,22 +69,35 @@ pub fn recover(places: &Places, systemd: &Systemd, store: &Store) -> Result<Reco
             Err(error) => recovered.failed.push((name.to_string(), error)),
         }
     }
-    recovered.kept = clean(&deployments, store)?;
+    recovered.kept = clean(&deployments, store, &Ledger::names(&places.storage())?)?;
     Ok(recovered)
 }
 
 /// Removes deployments that are not current, half-built ones, and refs of those that are gone.
 /// A ref goes after the directory that it keeps the objects of.
-fn clean(deployments: &Deployments, store: &Store) -> Result<Vec<deployment::Error>, Error> {
-    let current: BTreeSet<u64> = deployments
-        .containers()?
-        .iter()
-        .map(|found| found.info.serial)
-        .collect();
+///
+/// What has a ledger is still on the host, and its service may run: it is kept until it is gone.
+fn clean(
+    deployments: &Deployments,
+    store: &Store,
+    ledgers: &BTreeSet<String>,
+) -> Result<Vec<deployment::Error>, Error> {
+    let current = deployments.containers()?;
+    let is_used = |found: &Deployment| {
+        let of_name = || {
+            current
+                .iter()
+                .find(|other| other.info.name == found.info.name)
+        };
+        match of_name() {
+            Some(current) => current.info.serial == found.info.serial,
+            None => ledgers.contains(&found.info.name),
+        }
+    };
     let unused = deployments
         .all()?
         .into_iter()
-        .filter(|found| !current.contains(&found.info.serial));
+        .filter(|found| !is_used(found));
     let left_over = deployments.left_over()?.into_iter().map(|dir| (dir, 0));
     let kept: Vec<_> = unused
         .map(|found| (found.dir, found.info.serial))

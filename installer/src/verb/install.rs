@@ -1,7 +1,7 @@
 //! `sysc install`: image → tree → rendered → deployment ═ commit ═ projection.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -74,14 +74,20 @@ fn check_free(name: &ContainerName, session: &Session, access: &HostAccess) -> a
     session.deployments.check_free(name)?;
     let unit = access.systemd.show(&format!("{name}.service"))?;
     let known = Some(PathBuf::from(unit.get("FragmentPath"))).filter(|_| unit.exists());
+    let others = ["/run", "/usr/local/lib", "/usr/lib"].map(|directory| {
+        PathBuf::from(directory)
+            .join("tmpfiles.d")
+            .join(format!("{name}.conf"))
+    });
     let files = [
         session.places.unit(name.as_str()),
         session.places.tmpfile(name.as_str()),
     ];
     let found = files
         .into_iter()
-        .find(|path| path.symlink_metadata().is_ok())
-        .or(known);
+        .chain(known)
+        .chain(others)
+        .find(|path| path.symlink_metadata().is_ok());
     if let Some(path) = found {
         bail!(
             "'{}' exists already and was not written for this container\n\
@@ -111,6 +117,7 @@ fn deploy(
     for warning in &rendered.warnings {
         session.report.warn(warning);
     }
+    check_host_files(&rendered.host_files, generation.name, session)?;
     skip_existing(&mut rendered.host_files, session);
     let commit = store.commit_tree(&tree, generation.name.as_str(), generation.serial)?;
     let info = info(generation, &rendered, commit, session)?;
@@ -138,6 +145,30 @@ fn deploy(
     })?;
     interrupt::check()?;
     Ok(draft.complete(info)?)
+}
+
+/// An image's files are for the host, not for sysc: neither its records nor the unit.
+fn check_host_files(
+    host_files: &[HostFile],
+    name: &ContainerName,
+    session: &Session,
+) -> anyhow::Result<()> {
+    let places = &session.places;
+    let mut ours = vec![places.unit(name.as_str()), places.tmpfile(name.as_str())];
+    ours.extend(places.repositories());
+    ours.push(places.deployments.clone());
+    ours.extend(["/proc", "/sys", "/dev", "/run/sysc-runtime"].map(PathBuf::from));
+    let taken = |file: &&HostFile| {
+        ours.iter()
+            .any(|path| Path::new(&file.path).starts_with(path))
+    };
+    match host_files.iter().find(taken) {
+        None => Ok(()),
+        Some(file) => bail!(
+            "the image has a file for '{}', which is not for images",
+            file.path
+        ),
+    }
 }
 
 /// Host files that exist are the administrator's: left, said, and never removed by us.
@@ -234,7 +265,10 @@ fn undo(
             )?)
         });
     match undone {
-        Ok(_) => error,
+        Ok(recovered) => {
+            session.tell(recovered);
+            error
+        }
         Err(second) => error.context(format!("not everything could be taken back ({second:#})")),
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use super::session::{Session, require_root};
 use crate::cli::Uninstall;
 use crate::deployment::{ContainerName, drop_current};
+use crate::interrupt;
 use crate::projection::{self, Change, Ledger};
 
 pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<ExitCode> {
@@ -17,6 +18,7 @@ pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<Exit
         bail!(unknown(&name));
     }
     let access = session.change_host()?;
+    let guard = interrupt::guard()?;
     let dropped = drop_current(&session.deployments, &name)?;
     // A ledger without a deployment: an uninstall that failed half-way, called again.
     if !dropped && Ledger::read(&session.places.storage(), name.as_str())?.is_none() {
@@ -32,6 +34,7 @@ pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<Exit
     }
     let cleaned = projection::recover(&session.places, &access.systemd, &access.store)?;
     session.tell(cleaned);
+    drop(guard);
     session.report.say(format_args!("uninstalled '{name}'"));
     Ok(ExitCode::SUCCESS)
 }
