@@ -16,10 +16,10 @@ TEST_PACKAGES := attr busybox-static iproute2 libcap2-bin mmdebstrap ostree syst
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: deps build ## etcd from a registry as a systemd service, step by step
+demo: cargo deps build ## etcd from a registry as a systemd service, step by step
 	SYSC_BIN=$(DIST) cargo run --quiet -p sysc-tests --bin demo
 
-test: deps check unit e2e ## everything that is checked
+test: cargo deps check unit e2e ## everything that is checked
 
 build: build-deps cargo ## both programs, into target/dist
 	cargo build --release -p sysc
@@ -53,7 +53,8 @@ from-debian = missing=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/
 	$(SUDO) apt-get update -q && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -q -y --no-install-recommends $$missing; fi
 
 cargo:
-	@command -v cargo >/dev/null || { echo "cargo is missing: sysc needs Rust 1.95 or newer (Debian 12's own is older); see https://rustup.rs" >&2; exit 1; }
+	@cargo --version 2>/dev/null | awk -F'[ .]' '{ new = $$2 > 1 || $$3 >= 95 } END { exit !new }' || { \
+	echo "sysc needs Rust 1.95 or newer, with cargo in PATH; Debian 12's and 13's own is older: see https://rustup.rs" >&2; exit 1; }
 
 clean: ## what was built; the rigs' Debian trees too
 	rm -rf target
