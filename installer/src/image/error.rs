@@ -25,6 +25,17 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A compressed archive could not be unpacked.
+    #[error("cannot unpack '{path}' to a file in '{scratch}'")]
+    Unpack {
+        /// The archive.
+        path: PathBuf,
+        /// Where the unpacked form would have been.
+        scratch: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A configuration file is not what its manual page says.
     #[error("cannot use '{path}': {reason}")]
     Configuration {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::error::with_causes;
 use super::manifest::{self, Document, MAX_DOCUMENT, Manifest, Parsed};
 use super::reference::Named;
-use super::search::{Candidate, Registries};
+use super::search::{Endpoint, Registries};
 use super::transport::archive::Archive;
 use super::transport::docker_archive::DockerArchive;
 use super::transport::layout::{Folder, Layout};
@@ -59,7 +59,7 @@ impl Resolved {
 /// The first failure that does not leave another source to try; where several were tried, all.
 pub fn resolve(reference: &Reference, access: &Access) -> Result<Resolved, Error> {
     let stored = match reference {
-        Reference::Registry(named) => return from_registries(reference, named, access),
+        Reference::Registry(named) => return from_registries(named, access),
         Reference::Layout(stored)
         | Reference::OciArchive(stored)
         | Reference::DockerArchive(stored) => stored,
@@ -94,15 +94,11 @@ pub fn resolve(reference: &Reference, access: &Access) -> Result<Resolved, Error
     )
 }
 
-fn from_registries(
-    reference: &Reference,
-    named: &Named,
-    access: &Access,
-) -> Result<Resolved, Error> {
+fn from_registries(named: &Named, access: &Access) -> Result<Resolved, Error> {
     let registries = Registries::read(&access.registries_conf, &access.registries_conf_dir)?;
     let candidates = registries.candidates(named)?;
     if access.credentials.is_some() && candidates.len() > 1 {
-        let all = candidates.iter().filter_map(|c| c.named.registry.clone());
+        let all = candidates.iter().filter_map(|c| c.registry.clone());
         return Err(Error::CredentialsForMany {
             name: named.to_string(),
             registries: all.collect::<Vec<_>>().join(", "),
@@ -110,23 +106,19 @@ fn from_registries(
     }
     let mut attempts = Vec::new();
     for candidate in &candidates {
-        policy::check(
-            &Reference::Registry(candidate.named.clone()),
-            &access.policy,
-        )?;
-        for (at, endpoint) in candidate.endpoints.iter().enumerate() {
-            let wanted = Wanted {
-                name: named.name(),
-                source: reference.source(),
-                digest: named.digest.clone(),
-            };
-            match from_endpoint(candidate, at, wanted, access) {
+        let endpoints = match allowed(candidate, &registries, access) {
+            Ok(endpoints) => endpoints,
+            Err(error) => {
+                attempts.push((candidate.to_string(), error));
+                continue;
+            }
+        };
+        for endpoint in &endpoints {
+            match from_endpoint(named, candidate, endpoint, access) {
                 Ok(resolved) => return Ok(resolved),
                 Err(error) => {
-                    attempts.push((
-                        format!("{}/{}", endpoint.registry, endpoint.repository),
-                        error,
-                    ));
+                    let place = format!("{}/{}", endpoint.registry, endpoint.repository);
+                    attempts.push((place, error));
                 }
             }
         }
@@ -140,14 +132,29 @@ fn from_registries(
     }
 }
 
+/// The servers that may be asked for a full name: none is asked before all rules were.
+fn allowed(
+    candidate: &Named,
+    registries: &Registries,
+    access: &Access,
+) -> Result<Vec<Endpoint>, Error> {
+    policy::check(&Reference::Registry(candidate.clone()), &access.policy)?;
+    registries.endpoints(candidate)
+}
+
 fn from_endpoint(
-    candidate: &Candidate,
-    at: usize,
-    wanted: Wanted,
+    typed: &Named,
+    candidate: &Named,
+    endpoint: &Endpoint,
     access: &Access,
 ) -> Result<Resolved, Error> {
-    let selector = candidate.named.selector();
-    let registry = Registry::connect(&candidate.endpoints[at], &selector, access)?;
+    let registry = Registry::connect(endpoint, &candidate.selector(), access)?;
+    let wanted = Wanted {
+        name: typed.name(),
+        // An update must not end in another registry of the search list.
+        source: candidate.name(),
+        digest: candidate.digest.clone(),
+    };
     load(Arc::new(registry), wanted, access)
 }
 
@@ -237,6 +244,9 @@ fn descend(
                 let descriptor = index.choose(&access.platform, image)?;
                 document = source.document(&descriptor)?;
                 document.verify(&descriptor)?;
+                // What the server calls it must fit, and what the index called it as well.
+                document.parse(image)?;
+                document.media_type = Some(descriptor.media_type);
             }
         }
     }
@@ -269,3 +279,7 @@ fn configuration(source: &dyn Source, manifest: &Manifest) -> Result<Vec<u8>, Er
     manifest::verify("configuration", &bytes, descriptor)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -21,6 +21,7 @@ const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub(super) const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 pub(super) const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 pub(super) const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+pub(super) const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
 
 /// A manifest or an index as it came, verified against its digest where there was one.
 #[derive(Clone, Debug)]
@@ -367,8 +368,7 @@ fn compression(layer: &Descriptor) -> Result<Compression, String> {
     match layer.media_type.as_str() {
         "application/vnd.oci.image.layer.v1.tar" | DOCKER_LAYER => Ok(Compression::None),
         "application/vnd.oci.image.layer.v1.tar+gzip" | DOCKER_LAYER_GZIP => Ok(Compression::Gzip),
-        "application/vnd.oci.image.layer.v1.tar+zstd"
-        | "application/vnd.docker.image.rootfs.diff.tar.zstd" => Ok(Compression::Zstd),
+        "application/vnd.oci.image.layer.v1.tar+zstd" | DOCKER_LAYER_ZSTD => Ok(Compression::Zstd),
         other => {
             let foreign = other.contains("foreign") || other.contains("nondistributable");
             let kind = if foreign {

@@ -16,6 +16,8 @@ mod name;
 mod platform;
 mod policy;
 mod reference;
+#[cfg(test)]
+mod scripted;
 mod search;
 mod stream;
 mod transport;
@@ -35,8 +37,8 @@ pub struct Image {
     /// The name as the user typed it, without transport, plus `:latest` where no tag was given
     /// (`localhost:5000/etcd:3`); what the image is called in lists and in its OSTree ref.
     pub name: String,
-    /// What was asked for, in a form that [`Reference::parse`] takes again: an update asks the same
-    /// source.
+    /// Where it was found, in a form that [`Reference::parse`] takes again: an update asks the same
+    /// source. Of a name from the search list, the registry that answered; never a mirror.
     pub source: String,
     /// Digest of the manifest's bytes.
     pub digest: Digest,

@@ -1,7 +1,7 @@
 //! Which servers are asked for a name, in which order: containers-registries.conf(5), version 2.
 //!
 //! ```text
-//! name ─unqualified-search-registries, aliases─▶ Candidate ─[[registry]] with the longest prefix─▶ Endpoints
+//! name ─unqualified-search-registries, aliases─▶ full names ─[[registry]] with the longest prefix─▶ Endpoints
 //! ```
 
 use std::collections::BTreeMap;
@@ -21,15 +21,6 @@ pub(super) struct Registries {
     aliases: BTreeMap<String, String>,
     /// By prefix; a later file's entry replaces an earlier one's.
     entries: BTreeMap<String, Entry>,
-}
-
-/// A full name that the reference may mean, and the servers that may have it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
-    /// With its registry.
-    pub named: Named,
-    /// Mirrors first, the primary last.
-    pub endpoints: Vec<Endpoint>,
 }
 
 /// A repository on a server.
@@ -121,19 +112,7 @@ impl Registries {
     }
 
     /// The full names that `named` may mean, in the order in which they are to be tried.
-    pub(super) fn candidates(&self, named: &Named) -> Result<Vec<Candidate>, Error> {
-        self.qualify(named)?
-            .into_iter()
-            .map(|named| {
-                Ok(Candidate {
-                    endpoints: self.endpoints(&named)?,
-                    named,
-                })
-            })
-            .collect()
-    }
-
-    fn qualify(&self, named: &Named) -> Result<Vec<Named>, Error> {
+    pub(super) fn candidates(&self, named: &Named) -> Result<Vec<Named>, Error> {
         if named.registry.is_some() {
             return Ok(vec![named.clone()]);
         }
@@ -171,7 +150,11 @@ impl Registries {
         }
     }
 
-    fn endpoints(&self, named: &Named) -> Result<Vec<Endpoint>, Error> {
+    /// The servers that may have a full name: mirrors first, the primary last.
+    ///
+    /// # Errors
+    /// [`Error::Blocked`]: then none may be asked.
+    pub(super) fn endpoints(&self, named: &Named) -> Result<Vec<Endpoint>, Error> {
         let name = wire_name(named);
         let full = Named {
             tag: None,
@@ -321,178 +304,5 @@ pub(super) fn read_if_there(path: &Path) -> Result<Option<String>, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn registries(text: &str) -> Registries {
-        let mut registries = Registries {
-            path: "/conf".into(),
-            ..Registries::default()
-        };
-        registries.add(text).unwrap();
-        registries
-    }
-
-    fn asked(conf: &str, name: &str) -> Result<Vec<String>, Error> {
-        let Reference::Registry(named) = Reference::parse(name)? else {
-            panic!("{name}")
-        };
-        let candidates = registries(conf).candidates(&named)?;
-        let endpoints = candidates
-            .into_iter()
-            .flat_map(|candidate| candidate.endpoints);
-        Ok(endpoints
-            .map(|endpoint| {
-                let insecure = if endpoint.insecure { " insecure" } else { "" };
-                format!("{}/{}{insecure}", endpoint.registry, endpoint.repository)
-            })
-            .collect())
-    }
-
-    const DIGEST: &str = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
-    const CONF: &str = r#"
-        unqualified-search-registries = ["docker.io", "quay.io"]
-        unknown-key = 1
-        [aliases]
-        "short" = "r.example/long/name"
-        [[registry]]
-        prefix = "r.example"
-        location = "elsewhere.example/base"
-        insecure = true
-        [[registry]]
-        prefix = "r.example/ns"
-        [[registry.mirror]]
-        location = "m1.example/x"
-        [[registry.mirror]]
-        location = "m2.example"
-        insecure = true
-        pull-from-mirror = "digest-only"
-        [[registry.mirror]]
-        location = "m3.example"
-        pull-from-mirror = "tag-only"
-        short-name-mode = "enforcing"
-        [[registry]]
-        prefix = "*.wild.example"
-        [[registry.mirror]]
-        location = "wild.local/all"
-        [[registry]]
-        location = "digests.example"
-        mirror-by-digest-only = true
-        [[registry.mirror]]
-        location = "m4.example"
-        [[registry]]
-        location = "bad.example"
-        blocked = true
-        [[registry]]
-        prefix = "docker.io"
-        [[registry.mirror]]
-        location = "hub.local"
-    "#;
-
-    #[test]
-    fn p08_mirrors_in_order_then_the_primary() {
-        for (name, want) in [
-            ("other.example/a", vec!["other.example/a"]),
-            (
-                "r.example/a/b:1",
-                vec!["elsewhere.example/base/a/b insecure"],
-            ),
-            (
-                "r.example/ns/a",
-                vec!["m1.example/x/a", "m3.example/a", "r.example/ns/a"],
-            ),
-            (
-                "r.example/nsx/a",
-                vec!["elsewhere.example/base/nsx/a insecure"],
-            ),
-            (
-                "a.wild.example/b",
-                vec!["wild.local/all/b", "a.wild.example/b"],
-            ),
-            ("wild.example/b", vec!["wild.example/b"]),
-            ("digests.example/a:1", vec!["digests.example/a"]),
-            (
-                "docker.io/busybox",
-                vec!["hub.local/library/busybox", "docker.io/library/busybox"],
-            ),
-            ("docker.io/u/a", vec!["hub.local/u/a", "docker.io/u/a"]),
-            ("short:3", vec!["elsewhere.example/base/long/name insecure"]),
-            (
-                "busybox",
-                vec![
-                    "hub.local/library/busybox",
-                    "docker.io/library/busybox",
-                    "quay.io/busybox",
-                ],
-            ),
-        ] {
-            assert_eq!(asked(CONF, name).unwrap(), want, "{name}");
-        }
-        for (name, want) in [
-            (
-                "r.example/ns/a",
-                vec!["m1.example/x/a", "m2.example/a insecure", "r.example/ns/a"],
-            ),
-            (
-                "digests.example/a",
-                vec!["m4.example/a", "digests.example/a"],
-            ),
-        ] {
-            assert_eq!(
-                asked(CONF, &format!("{name}{DIGEST}")).unwrap(),
-                want,
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn blocked_and_unqualified_are_errors_that_say_so() {
-        let blocked = asked(CONF, "bad.example/a").unwrap_err().to_string();
-        assert!(blocked.contains("'bad.example/a' is blocked"), "{blocked}");
-        let unqualified = asked("", "busybox").unwrap_err().to_string();
-        assert!(
-            unqualified.contains("help: write the registry"),
-            "{unqualified}"
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_meant_is_refused() {
-        for (text, reason) in [
-            ("[registries.search]\nregistries = ['a']", "version 1"),
-            (
-                "[[registry]]\nblocked = true",
-                "neither prefix nor location",
-            ),
-            ("[[registry]]\nlocation = 'https://a.example'", "scheme"),
-            (
-                "[[registry]]\nlocation = 'a.example'\n[[registry.mirror]]\n",
-                "no location",
-            ),
-            ("= nonsense", "TOML"),
-        ] {
-            let error = Registries::default().add(text).unwrap_err();
-            assert!(error.contains(reason), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn drop_ins_override_in_the_order_of_their_names() {
-        let folder = tempfile::tempdir().unwrap();
-        let main = folder.path().join("main");
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
-        write("main", "unqualified-search-registries = ['main']").unwrap();
-        write("20.conf", "unqualified-search-registries = ['twenty']").unwrap();
-        write("10.conf", "unqualified-search-registries = ['ten']").unwrap();
-        write("99.other", "unqualified-search-registries = ['other']").unwrap();
-        let registries = Registries::read(&main, folder.path()).unwrap();
-        assert_eq!(registries.search, ["twenty"]);
-        write("30.conf", "]").unwrap();
-        let error = Registries::read(&main, folder.path())
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("30.conf"), "{error}");
-    }
-}
+#[path = "search_tests.rs"]
+mod tests;

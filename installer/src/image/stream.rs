@@ -19,7 +19,15 @@ pub struct LayerStream {
     layer: Layer,
     /// Of an uncompressed layer the blob's digest is the tar's.
     tar: Option<Sha256>,
-    verified: bool,
+    state: State,
+}
+
+/// A stream that failed never ends well, however often it is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Flowing,
+    Verified,
+    Failed,
 }
 
 enum Decoder {
@@ -67,7 +75,7 @@ impl LayerStream {
             decoder,
             layer: layer.clone(),
             tar,
-            verified: false,
+            state: State::Flowing,
         })
     }
 
@@ -85,14 +93,29 @@ impl LayerStream {
                 .into_io());
             }
         }
-        self.verified = true;
         Ok(())
+    }
+
+    /// The next bytes of the tar; 0 once all is verified.
+    fn advance(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.decoder.read(buffer) {
+                Ok(0) => return self.verify().map(|()| 0),
+                Ok(count) => {
+                    if let Some(tar) = &mut self.tar {
+                        tar.update(&buffer[..count]);
+                    }
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.undecodable(error)),
+            }
+        }
     }
 
     /// A damaged blob rarely decompresses: then its digest is the thing to tell.
     fn undecodable(&mut self, source: io::Error) -> io::Error {
-        let ours = source.get_ref().is_some_and(|inner| inner.is::<Error>());
-        if ours {
+        if is_ours(&source) {
             return source;
         }
         match self.decoder.counted().verify() {
@@ -108,22 +131,21 @@ impl LayerStream {
 
 impl Read for LayerStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.verified || buffer.is_empty() {
-            return Ok(0);
-        }
-        loop {
-            match self.decoder.read(buffer) {
-                Ok(0) => return self.verify().map(|()| 0),
-                Ok(count) => {
-                    if let Some(tar) = &mut self.tar {
-                        tar.update(&buffer[..count]);
-                    }
-                    return Ok(count);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.undecodable(error)),
+        match self.state {
+            State::Failed => {
+                let source = io::Error::other("an earlier failure");
+                return Err(read_error(&self.layer.digest, source));
             }
+            State::Flowing if !buffer.is_empty() => {}
+            State::Flowing | State::Verified => return Ok(0),
         }
+        let result = self.advance(buffer);
+        match result {
+            Ok(0) => self.state = State::Verified,
+            Ok(_) => {}
+            Err(_) => self.state = State::Failed,
+        }
+        result
     }
 }
 
@@ -175,7 +197,10 @@ impl Counted {
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.blob.read(buffer)?;
+        let count = self
+            .blob
+            .read(buffer)
+            .map_err(|source| read_error(&self.layer.digest, source))?;
         self.count += count as u64;
         if self.count > self.layer.size {
             return Err(Error::WrongSize {
@@ -189,6 +214,19 @@ impl Read for Counted {
         (self.on_bytes)(count as u64);
         Ok(count)
     }
+}
+
+fn is_ours(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Error>())
+}
+
+/// Whatever a transport fails with, as an [`Error`]; an interruption stays one.
+fn read_error(digest: &Digest, source: io::Error) -> io::Error {
+    if is_ours(&source) || source.kind() == io::ErrorKind::Interrupted {
+        return source;
+    }
+    let digest = digest.clone();
+    Error::ReadBlob { digest, source }.into_io()
 }
 
 #[cfg(test)]
@@ -271,5 +309,45 @@ mod tests {
             let error = read(blob, layer).unwrap_err();
             assert!(error.contains(reason), "{reason}: {error}");
         }
+    }
+
+    #[test]
+    fn a_failed_stream_stays_failed() {
+        let tar = vec![7; 1000];
+        let blob = gzip(&tar);
+        let mut layer = layer(&blob, &tar, Compression::Gzip);
+        layer.diff_id = Digest::of(b"");
+        let mut stream =
+            LayerStream::new(Box::new(io::Cursor::new(blob)), &layer, Box::new(|_| {})).unwrap();
+        let mut sink = [0; 4096];
+        assert_eq!(stream.read(&mut sink).unwrap(), 1000);
+        for _ in 0..3 {
+            stream.read(&mut sink).unwrap_err();
+        }
+    }
+
+    /// zstd:chunked puts skippable frames behind the tar's.
+    #[test]
+    fn p10_skippable_frames_are_passed_over() {
+        let tar = vec![7; 1000];
+        let mut blob = zstd::encode_all(&tar[..], 1).unwrap();
+        blob.extend([0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);
+        assert_eq!(
+            read(&blob, &layer(&blob, &tar, Compression::Zstd)).unwrap(),
+            tar
+        );
+    }
+
+    #[test]
+    fn p06_a_bomb_is_given_out_as_slowly_as_it_is_read() {
+        let zeros = io::repeat(0).take(1 << 30);
+        let mut blob = Vec::new();
+        zstd::stream::copy_encode(zeros, &mut blob, 1).unwrap();
+        let layer = layer(&blob, b"", Compression::Zstd);
+        let mut stream =
+            LayerStream::new(Box::new(io::Cursor::new(blob)), &layer, Box::new(|_| {})).unwrap();
+        let mut some = vec![1; 1 << 20];
+        stream.read_exact(&mut some).unwrap();
+        assert!(some.iter().all(|byte| *byte == 0));
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Blob, Files};
-use crate::image::Error;
+use crate::image::{Compression, Error};
 
 /// Links followed from one member to the next, at most.
 const MAX_LINKS: usize = 10;
@@ -32,7 +32,13 @@ impl Archive {
             path: path.to_owned(),
             source,
         };
-        let file = plain(File::open(path).map_err(failed)?, scratch).map_err(failed)?;
+        let file = File::open(path).map_err(failed)?;
+        let compression = sniff(&file).map_err(failed)?;
+        let file = plain(file, compression, scratch).map_err(|source| Error::Unpack {
+            path: path.to_owned(),
+            scratch: scratch.to_owned(),
+            source,
+        })?;
         let members = index(&file).map_err(|error| Error::Layout {
             path: path.to_owned(),
             kind: "an image archive",
@@ -54,7 +60,7 @@ impl Files for Archive {
                     let part = Part {
                         file: self.file.clone(),
                         at: *offset,
-                        end: offset + size,
+                        end: offset.saturating_add(*size),
                     };
                     return Ok(Some((Box::new(part), *size)));
                 }
@@ -84,14 +90,17 @@ impl Read for Part {
     }
 }
 
-fn plain(mut file: File, scratch: &Path) -> io::Result<File> {
+fn sniff(file: &File) -> io::Result<Compression> {
     let mut magic = [0; 4];
-    let count = file.read(&mut magic)?;
-    file.seek(SeekFrom::Start(0))?;
-    let mut decoder: Box<dyn Read> = match &magic[..count] {
-        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(file)),
-        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::new(file)?),
-        _ => return Ok(file),
+    let count = file.read_at(&mut magic, 0)?;
+    Ok(super::compression(&magic[..count]))
+}
+
+fn plain(file: File, compression: Compression, scratch: &Path) -> io::Result<File> {
+    let mut decoder: Box<dyn Read> = match compression {
+        Compression::None => return Ok(file),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(file)),
+        Compression::Zstd => Box::new(zstd::Decoder::new(file)?),
     };
     let mut unpacked = tempfile::tempfile_in(scratch)?;
     io::copy(&mut decoder, &mut unpacked)?;

@@ -1,10 +1,12 @@
 //! What `docker save` writes: a tar file with a `manifest.json`, configurations and layer tars.
 //!
-//! It has no manifest of a registry's kind, so one is made: of schema 2, its layers uncompressed,
-//! the same bytes for the same archive. What a layer's digest is, its configuration claims; the
-//! stream verifies it as it does every other.
+//! It has no manifest of a registry's kind, so one is made: of schema 2, the same bytes for the
+//! same archive. The digest of an uncompressed layer is what its configuration claims, and the
+//! stream verifies it as it does every other; the compressed layers of some writers are read
+//! once to know theirs.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -13,10 +15,12 @@ use serde_json::json;
 use super::archive::Archive;
 use super::{Blob, Files, Source, read_bounded};
 use crate::image::manifest::{
-    DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Document, MAX_DOCUMENT,
+    DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, DOCKER_MANIFEST, Descriptor,
+    Document, MAX_DOCUMENT,
 };
-use crate::image::reference::Stored;
-use crate::image::{Digest, Error, name};
+use crate::image::reference::{Named, Stored};
+use crate::image::search::wire_name;
+use crate::image::{Compression, Digest, Error, name};
 
 /// One image of an archive.
 pub(in crate::image) struct DockerArchive {
@@ -69,20 +73,20 @@ impl DockerArchive {
             );
             return Err(unusable(path, reason));
         }
+        check_config(path, &item.config, &config)?;
         let mut members = HashMap::from([(Digest::of(&config), item.config.clone())]);
         let mut layers = Vec::new();
         for (member, diff_id) in item.layers.iter().zip(&diff_ids) {
-            let digest =
-                Digest::parse(diff_id).map_err(|error| unusable(path, error.to_string()))?;
+            let layer = layer(&archive, path, member, diff_id)?;
+            members.insert(layer.digest.clone(), member.clone());
             layers.push(json!({
-                "mediaType": DOCKER_LAYER,
-                "size": size_of(&archive, path, member)?,
-                "digest": digest.to_string(),
+                "mediaType": layer.media_type,
+                "size": layer.size,
+                "digest": layer.digest.to_string(),
             }));
-            members.insert(digest, member.clone());
         }
         let top = manifest(&config, &layers);
-        let name = image_name(&item, path);
+        let name = image_name(&item, stored);
         Ok(Self {
             archive,
             path: path.clone(),
@@ -92,7 +96,7 @@ impl DockerArchive {
         })
     }
 
-    /// The first of the image's tags, or a name made from the file's.
+    /// The tag that was asked for, else the image's first, or a name made from the file's.
     pub(in crate::image) fn name(&self) -> &str {
         &self.name
     }
@@ -129,8 +133,7 @@ fn choose(list: Vec<Item>, stored: &Stored) -> Result<Item, Error> {
         .collect();
     let mut wanted: Vec<Item> = match &stored.image {
         Some(image) => {
-            let named = super::with_tag(image);
-            let has = |item: &Item| item.repo_tags.iter().flatten().any(|tag| *tag == named);
+            let has = |item: &Item| item.repo_tags.iter().flatten().any(|tag| same(tag, image));
             list.into_iter().filter(has).collect()
         }
         None => list,
@@ -152,19 +155,79 @@ fn choose(list: Vec<Item>, stored: &Stored) -> Result<Item, Error> {
     }
 }
 
-fn image_name(item: &Item, path: &Path) -> String {
-    let tag = item
-        .repo_tags
-        .iter()
-        .flatten()
-        .find(|tag| super::is_name(tag));
-    match tag {
+fn image_name(item: &Item, stored: &Stored) -> String {
+    let wanted = |tag: &&String| stored.image.as_ref().is_none_or(|image| same(tag, image));
+    let mut tags = item.repo_tags.iter().flatten().filter(wanted);
+    match tags.find(|tag| super::is_name(tag)) {
         Some(tag) => super::with_tag(tag),
         None => {
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
-            format!("{}:latest", name::from_file_name(&file))
+            let file = stored.path.file_name().unwrap_or_default();
+            format!("{}:latest", name::from_file_name(&file.to_string_lossy()))
         }
     }
+}
+
+/// Whether two names mean the same: docker leaves out what it takes for granted.
+fn same(one: &str, other: &str) -> bool {
+    let full = |text: &str| {
+        let named = Named::parse(text).ok()?;
+        let registry = named.registry.clone().unwrap_or("docker.io".to_owned());
+        let named = named.in_registry(&registry);
+        Some((wire_name(&named), named.selector()))
+    };
+    full(one).is_some_and(|one| full(other) == Some(one))
+}
+
+/// Writers name a configuration by its digest; then it has to be that one.
+fn check_config(path: &Path, member: &str, config: &[u8]) -> Result<(), Error> {
+    let base = member.rsplit('/').next().unwrap_or(member);
+    let Ok(expected) = Digest::from_hex(base.strip_suffix(".json").unwrap_or(base)) else {
+        return Ok(());
+    };
+    let got = Digest::of(config);
+    if got == expected {
+        return Ok(());
+    }
+    let what = format!("'{member}' of '{}'", path.display());
+    Err(Error::WrongDigest {
+        what,
+        expected,
+        got,
+    })
+}
+
+struct Member {
+    media_type: &'static str,
+    size: u64,
+    digest: Digest,
+}
+
+fn layer(archive: &Archive, path: &Path, member: &str, diff_id: &str) -> Result<Member, Error> {
+    let open = || {
+        let found = archive.open(member).map_err(|source| read(path, source))?;
+        found.ok_or_else(|| missing(path, member))
+    };
+    let (blob, size) = open()?;
+    let magic = read_bounded(blob, 3).map_err(|source| read(path, source))?;
+    let media_type = match super::compression(&magic) {
+        Compression::None => {
+            let digest = Digest::parse(diff_id);
+            let digest = digest.map_err(|error| unusable(path, error.to_string()))?;
+            return Ok(Member {
+                media_type: DOCKER_LAYER,
+                size,
+                digest,
+            });
+        }
+        Compression::Gzip => DOCKER_LAYER_GZIP,
+        Compression::Zstd => DOCKER_LAYER_ZSTD,
+    };
+    let digest = Digest::of_reader(open()?.0).map_err(|source| read(path, source))?;
+    Ok(Member {
+        media_type,
+        size,
+        digest,
+    })
 }
 
 fn manifest(config: &[u8], layers: &[serde_json::Value]) -> Document {
@@ -182,13 +245,6 @@ fn manifest(config: &[u8], layers: &[serde_json::Value]) -> Document {
         bytes: manifest.to_string().into_bytes(),
         media_type: Some(DOCKER_MANIFEST.to_owned()),
     }
-}
-
-fn size_of(archive: &Archive, path: &Path, member: &str) -> Result<u64, Error> {
-    let found = archive.open(member).map_err(|source| read(path, source))?;
-    found
-        .map(|(_, size)| size)
-        .ok_or_else(|| missing(path, member))
 }
 
 fn whole(archive: &Archive, path: &Path, member: &str) -> Result<Vec<u8>, Error> {
@@ -216,7 +272,7 @@ fn unusable(path: &Path, reason: String) -> Error {
     }
 }
 
-fn read(path: &Path, source: std::io::Error) -> Error {
+fn read(path: &Path, source: io::Error) -> Error {
     Error::Read {
         path: path.to_owned(),
         source,

@@ -22,11 +22,11 @@ pub(in crate::image) struct Folder(pub PathBuf);
 
 impl Files for Folder {
     fn open(&self, name: &str) -> io::Result<Option<(Blob, u64)>> {
-        match File::open(self.0.join(name)) {
-            Ok(file) => {
-                let size = file.metadata()?.len();
-                Ok(Some((Box::new(file), size)))
-            }
+        let path = self.0.join(name);
+        // Opening a pipe would wait for its other end.
+        match std::fs::metadata(&path) {
+            Ok(found) if found.is_file() => Ok(Some((Box::new(File::open(path)?), found.len()))),
+            Ok(_) => Err(io::Error::other(format!("'{name}' is not a regular file"))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -41,13 +41,7 @@ impl Layout {
     /// Reads the index and picks the image that `stored` names, or the only one.
     pub(in crate::image) fn open(files: Box<dyn Files>, stored: &Stored) -> Result<Self, Error> {
         let path = &stored.path;
-        if files
-            .open("oci-layout")
-            .map_err(|source| read(path, source))?
-            .is_none()
-        {
-            return Err(unusable(path, "it has no file 'oci-layout'"));
-        }
+        check_version(files.as_ref(), path)?;
         let bytes = whole(files.as_ref(), path, "index.json")?;
         let document = Document {
             bytes,
@@ -91,6 +85,22 @@ impl Source for Layout {
                 &self.path,
                 &format!("the blob '{digest}' is missing"),
             )),
+        }
+    }
+}
+
+/// Only the marker file tells a layout from any other folder.
+fn check_version(files: &dyn Files, path: &Path) -> Result<(), Error> {
+    let marker = whole(files, path, "oci-layout")?;
+    let marker: serde_json::Value = serde_json::from_slice(&marker).unwrap_or_default();
+    match marker["imageLayoutVersion"].as_str() {
+        Some(version) if version.starts_with("1.") => Ok(()),
+        version => {
+            let version = version.unwrap_or_default().escape_debug();
+            Err(unusable(
+                path,
+                &format!("its version is '{version}', not 1.0.0"),
+            ))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use super::manifest::{Descriptor, Document};
 use super::reference::Named;
-use super::{Digest, Error};
+use super::{Compression, Digest, Error};
 
 pub(super) mod archive;
 pub(super) mod docker_archive;
@@ -41,6 +41,15 @@ fn is_name(text: &str) -> bool {
 /// The name, with `:latest` where it has neither tag nor digest.
 fn with_tag(text: &str) -> String {
     Named::parse(text).map_or_else(|_| text.to_owned(), |named| named.name())
+}
+
+/// How a file is compressed, by its first four bytes.
+fn compression(magic: &[u8]) -> Compression {
+    match magic {
+        [0x1f, 0x8b, ..] => Compression::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd] => Compression::Zstd,
+        _ => Compression::None,
+    }
 }
 
 /// Reads a small blob whole, but not more than `limit` and one byte.

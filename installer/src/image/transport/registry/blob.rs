@@ -6,7 +6,7 @@ use std::thread;
 
 use super::http::{Answer, Request, is_passing, is_passing_io};
 use super::{Blob, Shared};
-use crate::image::{Digest, Error};
+use crate::image::{ByteCount, Digest, Error};
 
 /// Reads a blob; a connection that breaks or stalls is made again, with `Range`, a bounded number
 /// of times in a row. The bytes are not verified here, but all of them are by the stream above.
@@ -17,9 +17,14 @@ pub(super) struct Reader {
     /// Bytes that were given on.
     at: u64,
     body: Blob,
-    /// Failures since the last byte.
+    /// Failures in a row, and where the first of them was.
     failures: u32,
+    failed_at: u64,
 }
+
+/// What makes a failure the first in a row again: fewer bytes at a time would let a server hold
+/// the pull for ever.
+const PROGRESS: u64 = 256 << 10;
 
 impl Reader {
     pub(super) fn open(shared: Arc<Shared>, digest: &Digest, size: u64) -> Result<Self, Error> {
@@ -30,6 +35,7 @@ impl Reader {
             at: 0,
             body: Box::new(io::empty()),
             failures: 0,
+            failed_at: 0,
         };
         loop {
             match reader.request() {
@@ -49,14 +55,12 @@ impl Reader {
             .shared
             .get(&format!("blobs/{}", self.digest), &request)?;
         self.shared.expect_ok(&answer, &self.digest.to_string())?;
-        let skip = match answer.status() {
-            206 => {
-                check_range(&answer, self.at)?;
-                0
-            }
+        let (skip, whole) = match answer.status() {
+            206 => (0, check_range(&answer, self.at)?),
             // The server does not know ranges, so it begins at the beginning.
-            _ => self.at,
+            _ => (self.at, answer.response.body().content_length()),
         };
+        self.check_size(whole)?;
         let mut body: Blob = Box::new(answer.response.into_body().into_reader());
         let skipped = io::copy(&mut body.by_ref().take(skip), &mut io::sink());
         let cut = || io::Error::from(io::ErrorKind::UnexpectedEof);
@@ -69,9 +73,27 @@ impl Reader {
         Ok(())
     }
 
+    /// What announces another size need not be read.
+    fn check_size(&self, announced: Option<u64>) -> Result<(), Error> {
+        match announced {
+            Some(size) if size != self.size => Err(Error::WrongSize {
+                what: format!("blob '{}'", self.digest),
+                expected: self.size,
+                got: ByteCount::Exactly(size),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Notes a failure and waits; the last one is told.
     fn failed(&mut self, source: io::Error) -> Result<(), Error> {
         let http = &self.shared.http;
+        if self.at - self.failed_at >= PROGRESS {
+            self.failures = 0;
+        }
+        if self.failures == 0 {
+            self.failed_at = self.at;
+        }
         self.failures += 1;
         if self.failures >= http.patience.attempts {
             return Err(Error::Interrupted {
@@ -107,9 +129,10 @@ impl Read for Reader {
                 }
                 Ok(count) => {
                     self.at += count as u64;
-                    self.failures = 0;
                     return Ok(count);
                 }
+                // Nothing is missing, however the connection ended.
+                Err(_) if self.at >= self.size => return Ok(0),
                 Err(error) if is_passing_io(&error) => error,
                 Err(error) => return Err(error),
             };
@@ -119,14 +142,15 @@ impl Read for Reader {
 }
 
 /// A part that is not the one asked for would give a blob of the right size and wrong content.
-fn check_range(answer: &Answer, from: u64) -> Result<(), Error> {
+/// Returns the size of the whole, where it is told (RFC 9110, section 14.4).
+fn check_range(answer: &Answer, from: u64) -> Result<Option<u64>, Error> {
     let range = answer.header("content-range").unwrap_or_default();
-    let begins = range
+    let parts = range
         .strip_prefix("bytes ")
-        .and_then(|range| range.split('-').next());
-    if begins.and_then(|begins| begins.parse().ok()) == Some(from) {
-        Ok(())
-    } else {
-        Err(answer.unusable(format!("bytes from {from} were asked for, '{range}' came")))
+        .and_then(|range| range.split_once('/'))
+        .and_then(|(part, whole)| Some((part.split_once('-')?.0, whole)));
+    match parts {
+        Some((begins, whole)) if begins.parse() == Ok(from) => Ok(whole.parse().ok()),
+        _ => Err(answer.unusable(format!("bytes from {from} were asked for, '{range}' came"))),
     }
 }

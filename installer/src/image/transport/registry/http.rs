@@ -131,7 +131,7 @@ impl Http {
         })
     }
 
-    fn redirected(&self, answer: &Answer) -> Result<Url, Error> {
+    pub(super) fn redirected(&self, answer: &Answer) -> Result<Url, Error> {
         let fault = |reason: &str| Error::Redirect {
             url: answer.url.shown(),
             reason: reason.to_owned(),

@@ -170,18 +170,23 @@ impl Shared {
     fn expect_ok(&self, answer: &Answer, what: &str) -> Result<(), Error> {
         let joint = if what.contains(':') { '@' } else { ':' };
         let named = || format!("{}{joint}{what}", self.endpoint.repository);
-        match answer.status() {
-            200 | 206 => Ok(()),
-            401 | 403 => Err(Error::Unauthorized {
+        match (answer.status(), &self.found) {
+            (200 | 206, _) => Ok(()),
+            (401 | 403, Found::Helper { name, path }) => Err(Error::CredentialHelper {
+                registry: self.endpoint.registry.clone(),
+                helper: name.clone(),
+                path: path.clone(),
+            }),
+            (401 | 403, _) => Err(Error::Unauthorized {
                 image: named(),
                 registry: self.endpoint.registry.clone(),
                 had: matches!(self.found, Found::Credentials(_)),
             }),
-            404 => Err(Error::NotFound {
+            (404, _) => Err(Error::NotFound {
                 what: named(),
                 registry: self.endpoint.registry.clone(),
             }),
-            status => Err(Error::Status {
+            (status, _) => Err(Error::Status {
                 url: answer.url.shown(),
                 status,
             }),
@@ -203,25 +208,29 @@ fn announced(answer: &Answer) -> Result<(Option<Digest>, Option<String>), Error>
     Ok((digest, media_type))
 }
 
-/// The first scheme in which the server answers as a registry.
+/// `SCHEME://HOST/v2/`: where there is a choice, with the first scheme in which the server answers
+/// as a registry.
 fn base_url(http: &Http, endpoint: &Endpoint) -> Result<Url, Error> {
     let host = match endpoint.registry.as_str() {
         registry if is_docker_hub(registry) => "registry-1.docker.io",
         registry => registry,
     };
-    let schemes: &[&str] = match (is_loopback(host), endpoint.insecure) {
-        (true, _) => &["http", "https"],
-        (false, true) => &["https", "http"],
-        (false, false) => &["https"],
+    let base = |scheme: &str| {
+        let text = format!("{scheme}://{host}/v2/");
+        Url::parse(&text).ok_or_else(|| Error::Answer {
+            url: text.clone(),
+            reason: "it is not a URL".to_owned(),
+        })
+    };
+    let schemes = match (is_loopback(host), endpoint.insecure) {
+        (true, _) => ["http", "https"],
+        (false, true) => ["https", "http"],
+        (false, false) => return base("https"),
     };
     // Why there is no connection says more than the 400 of a server that wants the other scheme.
     let (mut failure, mut other_scheme) = (None, None);
     for scheme in schemes {
-        let text = format!("{scheme}://{host}/v2/");
-        let url = Url::parse(&text).ok_or_else(|| Error::Answer {
-            url: text.clone(),
-            reason: "it is not a URL".to_owned(),
-        })?;
+        let url = base(scheme)?;
         match http.get(&url, &Request::default()) {
             // 400 is how a TLS server answers plain http.
             Ok(answer) if answer.status() != 400 => return Ok(url),
@@ -239,3 +248,7 @@ fn base_url(http: &Http, endpoint: &Endpoint) -> Result<Url, Error> {
         registry: endpoint.registry.clone(),
     }))
 }
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

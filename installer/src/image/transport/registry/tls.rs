@@ -63,10 +63,29 @@ fn client_certificate(folder: &Path) -> Result<Option<ClientCert>, Error> {
         return Err(without(&path, "certificate"));
     }
     let path = path.with_extension("key");
-    match items(&path)?.into_iter().find_map(private_key) {
-        Some(key) => Ok(Some(ClientCert::new_with_certs(&chain, key))),
-        None => Err(without(&path, "private key")),
-    }
+    let Some(key) = items(&path)?.into_iter().find_map(private_key) else {
+        return Err(without(&path, "private key"));
+    };
+    check_pair(&chain, &key).map_err(|error| Error::Configuration {
+        path,
+        reason: format!("it does not go with its certificate: {error}"),
+    })?;
+    Ok(Some(ClientCert::new_with_certs(&chain, key)))
+}
+
+/// The HTTP library ends the program when it is given a key that is unusable or another's
+/// (ureq 3.5, `build_config`), so this is looked at before.
+fn check_pair(chain: &[Certificate<'_>], key: &PrivateKey<'_>) -> Result<(), String> {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let key = PrivateKeyDer::try_from(key.der().to_vec())?;
+    let chain = chain
+        .iter()
+        .map(|c| CertificateDer::from(c.der().to_vec()))
+        .collect();
+    let provider = rustls::crypto::ring::default_provider();
+    rustls::sign::CertifiedKey::from_der(chain, key, &provider)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 fn certificate(item: PemItem<'static>) -> Option<Certificate<'static>> {
@@ -114,4 +133,50 @@ fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, Error> {
     }
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What stands in a folder of certs.d, and how it is refused.
+    fn refusal(files: &[(&str, &str)]) -> Option<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("r.example:5000");
+        fs::create_dir(&folder).unwrap();
+        for (name, content) in files {
+            fs::write(folder.join(name), content).unwrap();
+        }
+        settings("r.example:5000", &[dir.path().to_owned()], false)
+            .err()
+            .map(|error| error.to_string())
+    }
+
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        for (files, reason) in [
+            (
+                &[("ca.crt", "nothing")][..],
+                "ca.crt': it holds no certificate",
+            ),
+            (&[("ca.crt", KEY)], "ca.crt': it holds no certificate"),
+            (&[("c.cert", "")], "c.cert': it holds no certificate"),
+            (&[("c.cert", CERTIFICATE)], "c.key'"),
+            (
+                &[("c.cert", CERTIFICATE), ("c.key", CERTIFICATE)],
+                "c.key': it holds no private key",
+            ),
+            (
+                &[("c.cert", CERTIFICATE), ("c.key", KEY)],
+                "c.key': it does not go with its certificate",
+            ),
+        ] {
+            let refusal = refusal(files).unwrap_or_default();
+            assert!(refusal.contains(reason), "{reason}: {refusal}");
+        }
+        assert_eq!(refusal(&[("README", "")]), None);
+    }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::challenge::Challenge;
 use super::http::{Http, Request};
-use super::url::Url;
+use super::url::{Url, is_loopback};
 use crate::image::Error;
 use crate::image::auth::{Credentials, Found};
 use crate::image::search::Endpoint;
@@ -29,22 +29,17 @@ pub(super) fn authorization(
     (found, asker): (&Found, &Url),
 ) -> Result<Option<String>, Error> {
     let credentials = match found {
-        Found::Nothing => None,
         Found::Credentials(credentials) => Some(credentials),
-        Found::Helper { name, path } => {
-            return Err(Error::CredentialHelper {
-                registry: endpoint.registry.clone(),
-                helper: name.clone(),
-                path: path.clone(),
-            });
-        }
+        // A token may be had without them; a helper is told of when that does not do.
+        Found::Nothing | Found::Helper { .. } => None,
     };
     match challenge {
         Challenge::Basic => Ok(credentials.map(Credentials::basic)),
         Challenge::Bearer { .. } => {
             let url = token_url(challenge, endpoint, asker)?;
-            // Beyond this point https may have become http only where that was allowed.
-            if asker.is_https() && !url.is_https() && !endpoint.insecure {
+            // Plain http only to where the registry itself may be asked so, and this very machine.
+            let same_machine = !asker.is_https() && is_loopback(url.host());
+            if !url.is_https() && !same_machine && !endpoint.insecure {
                 return Err(Error::Answer {
                     url: asker.shown(),
                     reason: "it wants the credentials to be sent over http".to_owned(),
