@@ -17,4 +17,4 @@ mod want;
 pub use change::Change;
 pub use error::Error;
 pub use ledger::Ledger;
-pub use recover::{Recovered, project, recover};
+pub use recover::{Recovered, clean, project, recover};

@@ -69,19 +69,18 @@ pub fn recover(places: &Places, systemd: &Systemd, store: &Store) -> Result<Reco
             Err(error) => recovered.failed.push((name.to_string(), error)),
         }
     }
-    recovered.kept = clean(&deployments, store, &Ledger::names(&places.storage())?)?;
+    recovered.kept = clean(places, store)?;
     Ok(recovered)
 }
 
 /// Removes deployments that are not current, half-built ones, and refs of those that are gone.
-/// A ref goes after the directory that it keeps the objects of.
+/// A ref goes after the directory that it keeps the objects of. Returns why some could not be
+/// removed yet.
 ///
 /// What has a ledger is still on the host, and its service may run: it is kept until it is gone.
-fn clean(
-    deployments: &Deployments,
-    store: &Store,
-    ledgers: &BTreeSet<String>,
-) -> Result<Vec<deployment::Error>, Error> {
+pub fn clean(places: &Places, store: &Store) -> Result<Vec<deployment::Error>, Error> {
+    let deployments = Deployments::new(&places.deployments);
+    let ledgers = Ledger::names(&places.storage())?;
     let current = deployments.containers()?;
     let is_used = |found: &Deployment| {
         let of_name = || {

@@ -1,8 +1,6 @@
 //! The trees that deployments stand on, kept from pruning by refs of their own.
 
-use std::path::Path;
-
-use ostree::{ObjectType, gio};
+use ostree::ObjectType;
 
 use super::tree::Tree;
 use super::write::Writer;
@@ -24,21 +22,14 @@ impl Store {
     /// and returns the commit's checksum. Mount points are in it as empty files.
     pub fn commit_tree(&self, tree: &Tree, name: &str, serial: u64) -> Result<String, Error> {
         let repo = self.handle()?;
-        let transaction = repo.auto_transaction(gio::Cancellable::NONE);
-        let transaction = transaction.map_err(|source| Error::Lock {
-            path: self.path.clone(),
-            source,
-        })?;
-        let writer = Writer::new(self, &repo);
-        let root = writer.folder(&tree.root)?;
-        let metadata = record::of_deployment(name, serial);
-        let commit = object::commit(metadata, (&root.0, &root.1), 0);
-        let commit = writer.metadata(ObjectType::Commit, commit)?;
         let reference = refs::deployment(name, serial);
-        repo.transaction_set_ref(None, &reference, Some(&commit));
-        let committed = transaction.commit(gio::Cancellable::NONE);
-        committed.map_err(|source| self.unpublished(&reference, source))?;
-        self.sync_refs(Path::new(&reference).parent().unwrap_or(Path::new("")))?;
+        let (commit, ()) = self.publish(&repo, &reference, || {
+            let writer = Writer::new(self, &repo);
+            let root = writer.folder(&tree.root)?;
+            let metadata = record::of_deployment(name, serial);
+            let commit = object::commit(metadata, (&root.0, &root.1), 0);
+            Ok((writer.metadata(ObjectType::Commit, commit)?, ()))
+        })?;
         Ok(commit)
     }
 

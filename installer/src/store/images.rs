@@ -1,9 +1,8 @@
 //! Images as the repository knows them: a ref each, an empty commit, all else in its metadata.
 
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ostree::{ObjectType, Repo, gio};
+use ostree::{ObjectType, Repo};
 
 use super::merge::merge;
 use super::record::{self, Record};
@@ -40,11 +39,16 @@ impl Store {
         }) {
             return Ok(());
         }
-        self.publish(
-            &repo,
-            &image.name,
-            record::of_image(image, manifest, config),
-        )
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_secs());
+        self.publish(&repo, &refs::image(&image.name), || {
+            let writer = Writer::new(self, &repo);
+            let root = writer.folder(&Tree::empty().root)?;
+            let metadata = record::of_image(image, manifest, config);
+            let commit = object::commit(metadata, (&root.0, &root.1), now);
+            Ok((writer.metadata(ObjectType::Commit, commit)?, ()))
+        })?;
+        Ok(())
     }
 
     /// The image called `name`.
@@ -83,31 +87,6 @@ impl Store {
         let _lock = self.lock(&repo)?;
         let read = |layer: &Layer| Ok((layer.digest.clone(), self.layer(&repo, &layer.digest)?));
         merge(layers.iter().map(read).collect::<Result<_, Error>>()?)
-    }
-
-    fn publish(
-        &self,
-        repo: &Repo,
-        name: &str,
-        metadata: ostree::glib::Variant,
-    ) -> Result<(), Error> {
-        let transaction = repo.auto_transaction(gio::Cancellable::NONE);
-        let transaction = transaction.map_err(|source| Error::Lock {
-            path: self.path.clone(),
-            source,
-        })?;
-        let writer = Writer::new(self, repo);
-        let root = writer.folder(&Tree::empty().root)?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |now| now.as_secs());
-        let commit = object::commit(metadata, (&root.0, &root.1), now);
-        let commit = writer.metadata(ObjectType::Commit, commit)?;
-        let reference = refs::image(name);
-        repo.transaction_set_ref(None, &reference, Some(&commit));
-        let committed = transaction.commit(gio::Cancellable::NONE);
-        committed.map_err(|source| self.unpublished(&reference, source))?;
-        self.sync_refs(Path::new(refs::IMAGES))
     }
 
     fn all_there(&self, repo: &Repo, layers: &[Layer]) -> Result<(), Error> {

@@ -1,13 +1,12 @@
 //! A layer's tar stream becomes objects, a commit and a ref, in one transaction.
 
 use std::io::{self, Read};
-use std::path::Path;
 
-use ostree::{ObjectType, Repo, gio};
+use ostree::{ObjectType, Repo};
 
 use super::archive::{Archive, Entry, Failure, Kind};
 use super::attributes;
-use super::error::{BadEntry, writing};
+use super::error::BadEntry;
 use super::layer::{Builder, LayerTree};
 use super::name::{self, Name};
 use super::record;
@@ -45,33 +44,19 @@ impl Store {
             });
         }
         let repo = self.handle()?;
-        let transaction = repo.auto_transaction(gio::Cancellable::NONE);
-        let transaction = transaction.map_err(|source| Error::Lock {
-            path: self.path.clone(),
-            source,
-        })?;
-        let mut import = Import::new(self, &repo, &layer.digest);
-        let size = import.read(stream)?;
-        let skipped = import.skipped;
-        let tree = import.tree.finish();
-        let commit = write_commit(&import.writer, layer, &tree, size)?;
         let reference = refs::layer(&layer.digest);
-        repo.transaction_set_ref(None, &reference, Some(&commit));
-        let committed = transaction.commit(gio::Cancellable::NONE);
-        committed.map_err(|source| self.unpublished(&reference, source))?;
-        self.sync_refs(Path::new(refs::IMAGES))?;
+        let (_, (size, skipped)) = self.publish(&repo, &reference, || {
+            let mut import = Import::new(self, &repo, &layer.digest);
+            let size = import.read(stream)?;
+            let skipped = import.skipped;
+            let tree = import.tree.finish();
+            let commit = write_commit(&import.writer, layer, &tree, size)?;
+            Ok((commit, (size, skipped)))
+        })?;
         Ok(Imported {
             fresh: true,
             skipped,
             size,
-        })
-    }
-
-    pub(super) fn unpublished(&self, what: &str, source: ostree::glib::Error) -> Error {
-        writing(&self.path, source, |source| Error::Publish {
-            what: what.to_owned(),
-            repo: self.path.clone(),
-            source,
         })
     }
 }

@@ -39,6 +39,7 @@ mod merge;
 mod name;
 mod object;
 mod pax;
+mod publish;
 mod read;
 mod record;
 mod refs;

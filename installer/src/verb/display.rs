@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::anyhow;
 
 use super::pull::Wanted;
 use super::rendering::{self, Generation};
 use super::session::Session;
 use crate::deployment::ContainerName;
 use crate::exports::{HostFile, HostFileKind};
-use crate::store::Store;
 
 pub(super) fn run(
     wanted: &Wanted,
@@ -18,18 +17,15 @@ pub(super) fn run(
     user_values: BTreeMap<String, String>,
     session: &Session,
 ) -> anyhow::Result<ExitCode> {
-    let Some((store, image)) = session
-        .look_into_store()?
-        .and_then(|store: Store| Some((wanted.stored(&store).transpose()?, store)))
-        .map(|(image, store)| image.map(|image| (store, image)))
-        .transpose()?
-    else {
-        bail!(
+    let missing = || {
+        anyhow!(
             "the image '{}' is not in the repository, and --display pulls nothing\n\
              help: fetch it first with 'sysc pull'",
             wanted.text()
-        );
+        )
     };
+    let store = session.look_into_store()?.ok_or_else(missing)?;
+    let image = wanted.stored(&store)?.ok_or_else(missing)?;
     let tree = store.merged(&image.layers)?;
     let slot = session.deployments.free_slot(name);
     // The serial number is only taken when something is built.

@@ -258,15 +258,11 @@ fn undo(
         .map_err(anyhow::Error::new)
         .and_then(|_| {
             projection::project(&session.places, &access.systemd, name)?;
-            Ok(projection::recover(
-                &session.places,
-                &access.systemd,
-                &access.store,
-            )?)
+            Ok(projection::clean(&session.places, &access.store)?)
         });
     match undone {
-        Ok(recovered) => {
-            session.tell(recovered);
+        Ok(kept) => {
+            session.tell_kept(kept);
             error
         }
         Err(second) => error.context(format!("not everything could be taken back ({second:#})")),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::deployment::{Deployments, Lock};
+use crate::deployment::{self, ContainerName, Deployments, Lock};
 use crate::host::{self, Systemd};
 use crate::places::Places;
 use crate::projection::{self, Recovered};
@@ -92,8 +92,13 @@ impl<'a> Session<'a> {
             self.report
                 .warn(format_args!("'{name}' is not as it should be: {error:#}"));
         }
-        for kept in recovered.kept {
-            self.report.warn(kept);
+        self.tell_kept(recovered.kept);
+    }
+
+    /// What could not be removed yet.
+    pub fn tell_kept(&self, kept: Vec<deployment::Error>) {
+        for error in kept {
+            self.report.warn(error);
         }
     }
 
@@ -147,4 +152,9 @@ pub(super) fn require_root(verb: &str) -> anyhow::Result<()> {
     bail!(
         "'sysc {verb}' changes the system and needs root\nhelp: call it as root, for example with sudo"
     )
+}
+
+/// A name that nothing is installed under.
+pub(super) fn no_container(name: &ContainerName) -> anyhow::Error {
+    anyhow::anyhow!("there is no container '{name}'\nhelp: 'sysc list' shows those that there are")
 }

@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use serde_json::{Value, json};
 
-use super::session::Session;
+use super::session::{Session, no_container};
 use crate::cli::Status;
 use crate::deployment::{ContainerName, Deployment};
 use crate::host::{Systemd, UnitState};
@@ -15,9 +14,8 @@ const NOT_RUNNING: u8 = 3;
 
 pub(super) fn run(options: &Status, session: &Session) -> anyhow::Result<ExitCode> {
     let name = ContainerName::parse(&options.name)?;
-    let Some(container) = session.deployments.current(&name)? else {
-        bail!("there is no container '{name}'\nhelp: 'sysc list' shows those that there are");
-    };
+    let current = session.deployments.current(&name)?;
+    let container = current.ok_or_else(|| no_container(&name))?;
     let unit = match Systemd::connect() {
         Ok(systemd) => systemd.show(&format!("{name}.service"))?,
         Err(_) => UnitState::default(),

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
-use super::session::{Session, require_root};
+use super::session::{Session, no_container, require_root};
 use crate::cli::Uninstall;
 use crate::deployment::{ContainerName, drop_current};
 use crate::interrupt;
@@ -15,14 +15,14 @@ pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<Exit
     let name = ContainerName::parse(&options.name)?;
     // Asking for the right to change a host makes a store, which one without any shall not get.
     if !session.places.storage().exists() {
-        bail!(unknown(&name));
+        return Err(no_container(&name));
     }
     let access = session.change_host()?;
     let guard = interrupt::guard()?;
     let dropped = drop_current(&session.deployments, &name)?;
     // A ledger without a deployment: an uninstall that failed half-way, called again.
     if !dropped && Ledger::read(&session.places.storage(), name.as_str())?.is_none() {
-        bail!(unknown(&name));
+        return Err(no_container(&name));
     }
     let changes = projection::project(&session.places, &access.systemd, &name)
         .with_context(|| format!("'{name}' is not wholly uninstalled; call the same again"))?;
@@ -32,13 +32,8 @@ pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<Exit
     {
         session.report.note(change);
     }
-    let cleaned = projection::recover(&session.places, &access.systemd, &access.store)?;
-    session.tell(cleaned);
+    session.tell_kept(projection::clean(&session.places, &access.store)?);
     drop(guard);
     session.report.say(format_args!("uninstalled '{name}'"));
     Ok(ExitCode::SUCCESS)
-}
-
-fn unknown(name: &ContainerName) -> String {
-    format!("there is no container '{name}'\nhelp: 'sysc list' shows those that there are")
 }
