@@ -120,7 +120,7 @@ fn deploy(
     check_host_files(&rendered.host_files, generation.name, session)?;
     skip_existing(&mut rendered.host_files, session);
     let commit = store.commit_tree(&tree, generation.name.as_str(), generation.serial)?;
-    let info = info(generation, &rendered, commit, session)?;
+    let info = info(generation, &rendered, commit)?;
     let draft = Draft::begin(
         &session.deployments,
         generation.name,
@@ -185,12 +185,7 @@ fn skip_existing(host_files: &mut Vec<HostFile>, session: &Session) {
     });
 }
 
-fn info(
-    generation: &Generation,
-    rendered: &Rendered,
-    commit: String,
-    session: &Session,
-) -> anyhow::Result<Info> {
+fn info(generation: &Generation, rendered: &Rendered, commit: String) -> anyhow::Result<Info> {
     let checksum = |file: &HostFile| match &file.kind {
         HostFileKind::File(content) => Digest::of(content).hex().to_owned(),
         HostFileKind::Link(target) => Digest::of(target.as_bytes()).hex().to_owned(),
@@ -223,7 +218,7 @@ fn info(
             .iter()
             .map(|file| (file.path.clone(), checksum(file)))
             .collect(),
-        runtime: session.runtime()?.to_string_lossy().into_owned(),
+        runtime: rendered.values.get("RUNTIME").cloned().unwrap_or_default(),
         command: arguments
             .into_iter()
             .flatten()
