@@ -10,6 +10,8 @@
 //!  prestart and createRuntime hooks
 //!  GO ──────────────────────────────────────────▶ createContainer hooks, new root, masks,
 //!                                                 identity, the program is looked up
+//!                       (with a listener) ◀──────── LISTENER, where the filter must be loaded early
+//!  its descriptor is sent away
 //!                                        ◀──────── READY
 //!  record written, pid file
 //!  run:    GO ──────────────────────────────────▶ startContainer hooks, seccomp, exec
@@ -36,6 +38,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::unistd::write;
 
 /// A message longer than this is cut.
 const LONGEST: usize = 16 * 1024;
@@ -47,6 +50,8 @@ pub enum Said {
     Joined(i32),
     /// Mounts are done: now the hooks that run on the host.
     Hooks,
+    /// A filter is loaded that asks a listener on the host, whose descriptor has this number here.
+    Listener(i32),
     /// All is set up; only the order to start is missing.
     Ready,
     /// What failed, as one sentence. The child ends.
@@ -93,10 +98,8 @@ impl HostEnd {
             None => Said::Closed,
             Some((b'H', _)) => Said::Hooks,
             Some((b'R', _)) => Said::Ready,
-            Some((b'J', number)) => match number.try_into() {
-                Ok(number) => Said::Joined(i32::from_ne_bytes(number)),
-                Err(_) => Said::Closed,
-            },
+            Some((b'J', rest)) => number(rest).map_or(Said::Closed, Said::Joined),
+            Some((b'L', rest)) => number(rest).map_or(Said::Closed, Said::Listener),
             Some((_, text)) => Said::Failed(String::from_utf8_lossy(text).into_owned()),
         })
     }
@@ -129,9 +132,19 @@ impl ChildEnd {
         say(&self.0, &message)
     }
 
+    /// Says which descriptor of ours a listener on the host must have before anything else.
+    ///
+    /// This and what follows is written, not sent: `write` is the one call that no filter may ask
+    /// the listener about.
+    pub fn listener(&self, number: i32) -> nix::Result<()> {
+        let mut message = vec![b'L'];
+        message.extend(number.to_ne_bytes());
+        write(&self.0, &message).map(drop)
+    }
+
     /// Says that only the order to start is missing.
     pub fn ready(&self) -> nix::Result<()> {
-        say(&self.0, b"R")
+        write(&self.0, b"R").map(drop)
     }
 
     /// Says what failed.
@@ -140,6 +153,10 @@ impl ChildEnd {
         message.extend(sentence.bytes().take(LONGEST - 1));
         say(&self.0, &message)
     }
+}
+
+fn number(bytes: &[u8]) -> Option<i32> {
+    bytes.try_into().ok().map(i32::from_ne_bytes)
 }
 
 fn say(socket: &OwnedFd, message: &[u8]) -> nix::Result<()> {
@@ -171,11 +188,13 @@ mod tests {
         assert!(child.await_go().unwrap());
         child.joined(-7).unwrap();
         child.ask_hooks().unwrap();
+        child.listener(9).unwrap();
         child.ready().unwrap();
         child.failed("no such file").unwrap();
         drop(child);
         assert_eq!(host.listen().unwrap(), Said::Joined(-7));
         assert_eq!(host.listen().unwrap(), Said::Hooks);
+        assert_eq!(host.listen().unwrap(), Said::Listener(9));
         assert_eq!(host.listen().unwrap(), Said::Ready);
         assert_eq!(
             host.listen().unwrap(),

@@ -21,6 +21,9 @@ pub fn modernise(config: &mut Value) {
         expand_capabilities(capabilities);
         forget_unknown_capabilities(capabilities);
     }
+    if let Some(linux) = config.pointer_mut("/linux").and_then(Value::as_object_mut) {
+        forget_empty_filter(linux);
+    }
     for mount in list(config, "/mounts") {
         absolute_destination(mount);
     }
@@ -66,6 +69,25 @@ fn forget_unknown_capabilities(capabilities: &mut Value) {
                 serde_json::from_value::<oci_spec::runtime::Capability>(name.clone()).is_ok()
             });
         }
+    }
+}
+
+/// A filter without rules and default is none, and an empty path of its listener is none either:
+/// Go's writers say so.
+fn forget_empty_filter(linux: &mut Map<String, Value>) {
+    let Some(filter) = linux.get_mut("seccomp").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let empty = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        other => other.is_none_or(Value::is_null),
+    };
+    if empty(filter.get("listenerPath")) {
+        filter.remove("listenerPath");
+    }
+    if empty(filter.get("defaultAction")) && empty(filter.get("syscalls")) {
+        linux.remove("seccomp");
     }
 }
 
@@ -138,6 +160,16 @@ mod tests {
                 json!({"linux": {"namespaces": [{"type": "pid", "path": ""}]}}),
                 "/linux/namespaces",
                 json!([{"type": "pid"}]),
+            ),
+            (
+                json!({"linux": {"seccomp": {"syscalls": []}}}),
+                "/linux",
+                json!({}),
+            ),
+            (
+                json!({"linux": {"seccomp": {"defaultAction": "x", "listenerPath": ""}}}),
+                "/linux/seccomp",
+                json!({"defaultAction": "x"}),
             ),
             (json!({"linux": null}), "/linux", json!({})),
             (json!({}), "/ociVersion", json!("1.0.0")),

@@ -229,14 +229,6 @@ mod tests {
                 "hostname",
             ),
             (
-                |c| {
-                    c["linux"]["seccomp"] = serde_json::json!({
-                    "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/x",
-                    "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]})
-                },
-                "linux.seccomp.listenerPath",
-            ),
-            (
                 |c| c["linux"]["intelRdt"] = serde_json::json!({"closID": "x"}),
                 "linux.intelRdt",
             ),

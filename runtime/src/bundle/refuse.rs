@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Component, Path};
 
-use oci_spec::runtime::{Linux, LinuxNamespaceType, LinuxSeccompAction, Mount, Process, Spec};
+use oci_spec::runtime::{Linux, LinuxNamespaceType, Mount, Process, Spec};
 
 use super::Complaint;
 
@@ -210,12 +210,6 @@ fn check_linux(linux: &Linux) -> Result<(), Complaint> {
             return Err(complaint(&field, "is not an absolute path without '..'"));
         }
     }
-    let seccomp = linux.seccomp().as_ref();
-    let notifies = seccomp
-        .and_then(|seccomp| seccomp.syscalls().as_ref())
-        .into_iter()
-        .flatten()
-        .any(|call| call.action() == LinuxSeccompAction::ScmpActNotify);
     let flags = linux.personality().as_ref().is_some_and(|personality| {
         personality
             .flags()
@@ -223,10 +217,6 @@ fn check_linux(linux: &Linux) -> Result<(), Complaint> {
             .is_some_and(|list| !list.is_empty())
     });
     unsupported(&[
-        (
-            "linux.seccomp.listenerPath",
-            notifies || seccomp.is_some_and(|seccomp| seccomp.listener_path().is_some()),
-        ),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
         ("linux.memoryPolicy", linux.memory_policy().is_some()),
         (

@@ -4,14 +4,13 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 
-use libcontainer::seccomp;
 use nix::unistd::execve;
 
-use super::identity::{Ready, chain};
+use super::identity::Ready;
 use super::{Error, failed};
 use crate::plan::Payload;
 
-/// Loads the filter, unless it had to be earlier, and becomes the program.
+/// Becomes the program.
 pub fn execute(payload: &Payload, program: &Ready) -> Result<Infallible, Error> {
     let what = || format!("execute '{}'", program.path.display());
     let text = |texts: &[String]| -> Result<Vec<CString>, Error> {
@@ -23,14 +22,5 @@ pub fn execute(payload: &Payload, program: &Ready) -> Result<Infallible, Error> 
     let path =
         CString::new(program.path.as_os_str().as_bytes()).map_err(|error| failed(what(), error))?;
     let (args, env) = (text(&payload.program.args)?, text(&program.env)?);
-    // As late as can be, so that the filter need allow nothing but exec.
-    if let Some(seccomp) = payload
-        .seccomp
-        .as_ref()
-        .filter(|seccomp| !seccomp.before_identity)
-    {
-        seccomp::initialize_seccomp(&seccomp.filter)
-            .map_err(|error| failed("load the seccomp filter", chain(&error)))?;
-    }
     execve(&path, &args, &env).map_err(|errno| failed(what(), errno))
 }

@@ -2,18 +2,20 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use caps::CapSet;
 use libcontainer::syscall::Syscall;
 use libcontainer::syscall::linux::LinuxSyscall;
-use libcontainer::{apparmor, capabilities, seccomp};
+use libcontainer::{apparmor, capabilities};
 use nix::sys::prctl;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{AccessFlags, Gid, Uid, chdir, eaccess, getcwd, setgroups};
 use oci_spec::runtime::{Capabilities, LinuxCapabilities};
 
+use super::seccomp::{self, Moment};
 use super::{Child, Error, failed};
 use crate::plan::{Identity, Payload};
 use crate::sys;
@@ -28,6 +30,8 @@ pub struct Ready {
     pub path: PathBuf,
     /// Its environment.
     pub env: Vec<String>,
+    /// Held until the exec: without it the filter answers ENOSYS for the one who listens.
+    _listener: Option<OwnedFd>,
 }
 
 /// Gives up everything that the program shall not have, and looks the program up as it will.
@@ -49,14 +53,7 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
     if identity.no_new_privileges {
         prctl::set_no_new_privs().map_err(|errno| failed("forbid new privileges", errno))?;
     }
-    if let Some(seccomp) = payload
-        .seccomp
-        .as_ref()
-        .filter(|seccomp| seccomp.before_identity)
-    {
-        seccomp::initialize_seccomp(&seccomp.filter)
-            .map_err(|error| failed("load the seccomp filter", chain(&error)))?;
-    }
+    let early = seccomp::load(payload, Moment::Identity, child)?;
     become_user(identity)?;
     if entered.is_err() {
         let cwd = &payload.program.cwd;
@@ -66,7 +63,12 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
     getcwd().map_err(|errno| failed("find the working directory inside the container", errno))?;
     let env = environment(payload, child);
     let path = look_up(&payload.program.args[0], &env)?;
-    Ok(Ready { path, env })
+    let late = seccomp::load(payload, Moment::Start, child)?;
+    Ok(Ready {
+        path,
+        env,
+        _listener: early.or(late),
+    })
 }
 
 fn become_user(identity: &Identity) -> Result<(), Error> {
@@ -189,18 +191,6 @@ fn usable(path: &Path) -> nix::Result<()> {
         true => Err(nix::errno::Errno::EACCES),
         false => Ok(()),
     }
-}
-
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod mask;
 mod mounts;
 mod namespaces;
 mod root;
+mod seccomp;
 mod start;
 mod sysctl;
 mod terminal;
@@ -26,6 +27,8 @@ use crate::ladder::ChildEnd;
 use crate::plan::{DEFAULT_UMASK, Payload, Plan};
 use crate::record::HookState;
 use crate::sys::clone::spawn;
+
+use seccomp::Moment;
 
 pub use join::Target;
 pub use start::StartGate;
@@ -143,6 +146,7 @@ fn be_first(plan: &Plan, state: &HookState, child: &Child) -> Result<Infallible,
     let pid = make(plan, state, child)?;
     let program = identity::assume(&plan.payload, child)?;
     await_start(child)?;
+    seccomp::load(&plan.payload, Moment::Exec, child)?;
     let hooks = plan.hooks.start_container().as_deref();
     hooks::run("startContainer", hooks, &state.text("created", pid))?;
     exec::execute(&plan.payload, &program)
@@ -176,6 +180,7 @@ fn be_guest(payload: &Payload, child: &Child) -> Result<Infallible, Error> {
     terminal::set_up(payload, child.console.as_ref(), terminal::Console::Nobody)?;
     let program = identity::assume(payload, child)?;
     await_start(child)?;
+    seccomp::load(payload, Moment::Exec, child)?;
     exec::execute(payload, &program)
 }
 

@@ -5,7 +5,7 @@ use nix::unistd::{Pid, getuid};
 use std::fs::File;
 
 use super::{
-    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, rungs, step,
+    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, listener, rungs, step,
     write_pid_file,
 };
 use crate::bundle::Bundle;
@@ -175,12 +175,18 @@ fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> R
     if let Cgroup::Own { path, resources } = &plan.cgroup {
         cgroup::join(path, resources, child.pid)?;
     }
-    rungs::until_ready(ladder, || {
-        let text = seen.text("creating", Some(child.pid.as_raw()));
+    let pid = Some(child.pid.as_raw());
+    let hooks = || {
+        let text = seen.text("creating", pid);
         hooks::run("prestart", plan.hooks.prestart().as_deref(), &text)?;
         let create = plan.hooks.create_runtime().as_deref();
         Ok(hooks::run("createRuntime", create, &text)?)
-    })
+    };
+    let introduce = |number| {
+        let container = seen.value("creating", pid);
+        listener::introduce(&plan.payload, child, number, container)
+    };
+    rungs::until_ready(ladder, hooks, introduce)
 }
 
 fn record(bundle: &Bundle, plan: &Plan, request: &Request, child: &Child) -> Result<State, Error> {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 
-use super::{Console, Error, Terminal, kill_child, rungs, step, write_pid_file};
+use super::{Console, Error, Terminal, kill_child, listener, rungs, step, write_pid_file};
 use crate::cgroup::{self, Below};
 use crate::inside::{self, Passed, StartGate, Target, Task};
 use crate::ladder::{HostEnd, Said, ladder};
@@ -187,7 +187,11 @@ fn send(
 fn bring_up(state: &State, visit: &Visit, child: &Child, ladder: &HostEnd) -> Result<(), Error> {
     rungs::score_and_limit(&visit.payload, child.pid)?;
     cgroup::enter(&state.home(), &visit.cgroups, child.pid)?;
-    rungs::until_ready(ladder, || Ok(()))?;
+    let introduce = |number| {
+        let container = state.for_hooks().value("running", Some(state.init.pid));
+        listener::introduce(&visit.payload, child, number, container)
+    };
+    rungs::until_ready(ladder, || Ok(()), introduce)?;
     match &visit.pid_file {
         Some(path) => write_pid_file(path, child.pid),
         None => Ok(()),

@@ -9,6 +9,7 @@ mod clear;
 mod console;
 mod idmap;
 mod join;
+mod listener;
 mod rungs;
 mod wait;
 

@@ -1,5 +1,7 @@
 //! The rungs of the ladder that a start and an exec have in common.
 
+use std::os::fd::RawFd;
+
 use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::SigSet;
@@ -39,8 +41,13 @@ pub fn score_and_limit(payload: &Payload, pid: Pid) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets the child set up; `hooks` is what it may ask for on its way.
-pub fn until_ready(ladder: &HostEnd, hooks: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+/// Lets the child set up; `hooks` is what it may ask for on its way, and `listener` takes a
+/// descriptor of its away to who listens to its filter.
+pub fn until_ready(
+    ladder: &HostEnd,
+    hooks: impl Fn() -> Result<(), Error>,
+    listener: impl Fn(RawFd) -> Result<(), Error>,
+) -> Result<(), Error> {
     go(ladder)?;
     loop {
         match listen(ladder)? {
@@ -48,6 +55,8 @@ pub fn until_ready(ladder: &HostEnd, hooks: impl Fn() -> Result<(), Error>) -> R
                 hooks()?;
                 go(ladder)?;
             }
+            // It may have to wait for the one who listens, but not for us.
+            Said::Listener(number) => listener(number)?,
             Said::Ready => return Ok(()),
             Said::Failed(sentence) => return Err(Error::Inside(sentence)),
             said @ (Said::Closed | Said::Joined(_)) => return Err(unexpected(said)),

@@ -21,7 +21,7 @@ pub use identity::{DEFAULT_UMASK, Identity};
 pub use limits::Limit;
 pub use mounts::{Attributes, MountStep, What};
 pub use namespaces::{Join, Mapping, Namespaces};
-pub use seccomp::Seccomp;
+pub use seccomp::{Listener, Seccomp};
 
 use crate::bundle::{Bundle, Names};
 use crate::facts::Facts;
@@ -165,26 +165,26 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
         masks: masks(bundle),
         sysctls: sysctls(bundle),
         names: bundle.names.clone(),
-        payload: payload(&bundle.process, &bundle.linux),
+        payload: payload(&bundle.process, &bundle.linux)?,
         hooks: bundle.hooks.clone(),
         namespaces,
     })
 }
 
 /// What an exec needs too: the process, and of the container what holds for each of its processes.
-pub fn payload(process: &Process, linux: &Linux) -> Payload {
-    Payload {
+pub fn payload(process: &Process, linux: &Linux) -> Result<Payload, Error> {
+    Ok(Payload {
         limits: limits::plan(process),
         oom_score: process.oom_score_adj(),
         identity: identity::plan(process),
-        seccomp: seccomp::plan(linux, process),
+        seccomp: seccomp::plan(linux, process)?,
         apparmor: process
             .apparmor_profile()
             .clone()
             .filter(|profile| !profile.is_empty()),
         personality: personality(linux),
         program: program(process),
-    }
+    })
 }
 
 fn root(bundle: &Bundle, namespaces: &Namespaces, wishes: Wishes) -> Root {

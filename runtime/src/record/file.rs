@@ -97,6 +97,11 @@ pub struct HookState {
 impl HookState {
     /// As the specification writes it, for a container of which `pid` is the first process.
     pub fn text(&self, status: &str, pid: Option<i32>) -> String {
+        self.value(status, pid).to_string()
+    }
+
+    /// The same, as part of something else.
+    pub fn value(&self, status: &str, pid: Option<i32>) -> serde_json::Value {
         let mut state = json!({
             "ociVersion": OCI_VERSION,
             "id": self.id,
@@ -107,7 +112,7 @@ impl HookState {
         if let Some(pid) = pid {
             state["pid"] = pid.into();
         }
-        state.to_string()
+        state
     }
 }
 

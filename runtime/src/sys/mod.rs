@@ -7,5 +7,6 @@ pub mod clone;
 pub mod descriptors;
 pub mod network;
 pub mod process;
+pub mod seccomp;
 pub mod signals;
 pub mod terminal;

@@ -1,6 +1,6 @@
 //! Other processes by descriptor, and limits set on them.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -28,6 +28,16 @@ pub fn pidfd_send_signal(pidfd: impl AsFd, signal: libc::c_int) -> nix::Result<(
         )
     };
     Errno::result(result).map(drop)
+}
+
+/// A copy of the descriptor that has this `number` in another process.
+pub fn copy_descriptor(pidfd: impl AsFd, number: RawFd) -> nix::Result<OwnedFd> {
+    // SAFETY: takes numbers and returns a new descriptor.
+    let result =
+        unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_fd().as_raw_fd(), number, 0) };
+    let fd = Errno::result(result)?;
+    // SAFETY: the kernel has just made this descriptor for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
 }
 
 /// How a process of ours ended.

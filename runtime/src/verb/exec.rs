@@ -41,7 +41,7 @@ fn visit(state: &State, args: &ExecArgs, passed: Passed) -> Result<Visit> {
     let bundle = bundle::look(&state.bundle)?;
     let process = process(&bundle, args)?;
     Ok(Visit {
-        payload: plan::payload(&process, &bundle.linux),
+        payload: plan::payload(&process, &bundle.linux)?,
         detached: args.detach,
         pid_file: args.pid_file.clone(),
         console_socket: args.console_socket.clone(),
