@@ -21,6 +21,15 @@ pub fn modernise(config: &mut Value) {
         expand_capabilities(capabilities);
         forget_unknown_capabilities(capabilities);
     }
+    if let Some(process) = config
+        .pointer_mut("/process")
+        .and_then(Value::as_object_mut)
+    {
+        process.entry("user").or_insert_with(|| json!({}));
+    }
+    if let Some(Value::Array(flags)) = config.pointer_mut("/process/scheduler/flags") {
+        flags.iter_mut().for_each(parsers_flag);
+    }
     if let Some(linux) = config.pointer_mut("/linux").and_then(Value::as_object_mut) {
         forget_empty_filter(linux);
     }
@@ -70,6 +79,16 @@ fn forget_unknown_capabilities(capabilities: &mut Value) {
             });
         }
     }
+}
+
+/// The parser (oci-spec 0.10) spells two of the specification's flags in a way of its own.
+fn parsers_flag(flag: &mut Value) {
+    let other = match flag.as_str() {
+        Some("SCHED_FLAG_RESET_ON_FORK") => "SCHED_RESET_ON_FORK",
+        Some("SCHED_FLAG_DL_OVERRUN") => "SCHED_FLAG_D_L_OVERRUN",
+        _ => return,
+    };
+    *flag = other.into();
 }
 
 /// A filter without rules and default is none, and an empty path of its listener is none either:

@@ -236,10 +236,6 @@ mod tests {
                 |c| c["mounts"][0]["options"] = serde_json::json!(["idmap"]),
                 "mounts[0].options",
             ),
-            (
-                |c| c["linux"]["sysctl"] = serde_json::json!({"../kernel.x": "1"}),
-                "linux.sysctl",
-            ),
         ];
         for (change, name) in table {
             let (field, reason) = try_with(change).unwrap_err();

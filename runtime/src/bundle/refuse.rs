@@ -52,17 +52,13 @@ fn check_process(process: &Process) -> Result<(), Complaint> {
 }
 
 fn check_unsupported_process(process: &Process) -> Result<(), Complaint> {
-    unsupported(&[
-        ("process.ioPriority", process.io_priority().is_some()),
-        ("process.scheduler", process.scheduler().is_some()),
-        (
-            "process.selinuxLabel",
-            process
-                .selinux_label()
-                .as_deref()
-                .is_some_and(|label| !label.is_empty()),
-        ),
-    ])
+    unsupported(&[(
+        "process.selinuxLabel",
+        process
+            .selinux_label()
+            .as_deref()
+            .is_some_and(|label| !label.is_empty()),
+    )])
 }
 
 fn check_mount(index: usize, mount: &Mount) -> Result<(), Complaint> {
@@ -182,7 +178,6 @@ fn check_without_mounts(spec: &Spec, linux: &Linux) -> Result<(), Complaint> {
 }
 
 fn check_linux(linux: &Linux) -> Result<(), Complaint> {
-    check_sysctls(linux)?;
     check_paths("linux.maskedPaths", linux.masked_paths().as_deref())?;
     check_paths("linux.readonlyPaths", linux.readonly_paths().as_deref())?;
     let propagations = [
@@ -210,15 +205,8 @@ fn check_linux(linux: &Linux) -> Result<(), Complaint> {
             return Err(complaint(&field, "is not an absolute path without '..'"));
         }
     }
-    let flags = linux.personality().as_ref().is_some_and(|personality| {
-        personality
-            .flags()
-            .as_ref()
-            .is_some_and(|list| !list.is_empty())
-    });
     unsupported(&[
         ("linux.intelRdt", linux.intel_rdt().is_some()),
-        ("linux.memoryPolicy", linux.memory_policy().is_some()),
         (
             "linux.netDevices",
             linux
@@ -226,7 +214,6 @@ fn check_linux(linux: &Linux) -> Result<(), Complaint> {
                 .as_ref()
                 .is_some_and(|list| !list.is_empty()),
         ),
-        ("linux.personality.flags", flags),
         (
             "linux.mountLabel",
             linux
@@ -236,20 +223,6 @@ fn check_linux(linux: &Linux) -> Result<(), Complaint> {
                 && Path::new("/sys/fs/selinux/enforce").exists(),
         ),
     ])
-}
-
-/// A name may use dots or slashes between its parts, and nothing that climbs.
-fn check_sysctls(linux: &Linux) -> Result<(), Complaint> {
-    for name in linux.sysctl().iter().flatten().map(|(name, _)| name) {
-        let climbs = name.split('/').any(|part| part == ".." || part.is_empty());
-        if name.is_empty() || climbs || name.contains('\0') || name.contains("..") {
-            return Err(complaint(
-                "linux.sysctl",
-                &format!("'{name}' is not a name"),
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn check_paths(field: &str, paths: Option<&[String]>) -> Result<(), Complaint> {

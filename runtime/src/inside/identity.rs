@@ -6,18 +6,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use caps::CapSet;
-use libcontainer::syscall::Syscall;
-use libcontainer::syscall::linux::LinuxSyscall;
-use libcontainer::{apparmor, capabilities};
+use libcontainer::apparmor;
 use nix::sys::prctl;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{AccessFlags, Gid, Uid, chdir, eaccess, getcwd, setgroups};
-use oci_spec::runtime::{Capabilities, LinuxCapabilities};
+use nix::unistd::{AccessFlags, Gid, Uid, chdir, eaccess, getcwd, setgroups, setresgid, setresuid};
 
 use super::seccomp::{self, Moment};
 use super::{Child, Error, failed};
-use crate::plan::{Identity, Payload};
+use crate::plan::{Capabilities, Identity, Payload, Scheduling};
 use crate::sys;
 
 /// What comes after that many bytes is not looked at.
@@ -41,6 +37,7 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
         sys::process::set_personality(domain)
             .map_err(|errno| failed("set the personality", errno))?;
     }
+    schedule(&payload.scheduling)?;
     if let Some(profile) = &payload.apparmor {
         apparmor::apply_profile(profile)
             .map_err(|error| failed(format!("apply AppArmor profile '{profile}'"), error))?;
@@ -71,6 +68,22 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
     })
 }
 
+fn schedule(scheduling: &Scheduling) -> Result<(), Error> {
+    if let Some(attributes) = &scheduling.processor {
+        sys::scheduling::set_scheduler(attributes)
+            .map_err(|errno| failed("set process.scheduler", errno))?;
+    }
+    if let Some(value) = scheduling.io {
+        sys::scheduling::set_io_priority(value)
+            .map_err(|errno| failed("set process.ioPriority", errno))?;
+    }
+    if let Some(policy) = &scheduling.memory {
+        sys::scheduling::set_memory_policy(policy.mode, &policy.nodes)
+            .map_err(|errno| failed("set linux.memoryPolicy", errno))?;
+    }
+    Ok(())
+}
+
 fn become_user(identity: &Identity) -> Result<(), Error> {
     let groups: Vec<Gid> = identity.groups.iter().copied().map(Gid::from_raw).collect();
     // Dropping no groups is allowed to fail where a user namespace forbids it (setgroups: deny).
@@ -79,36 +92,29 @@ fn become_user(identity: &Identity) -> Result<(), Error> {
     {
         return Err(failed("set supplementary groups", errno));
     }
-    let (user, group) = (identity.user, identity.group);
-    LinuxSyscall
-        .set_id(Uid::from_raw(user), Gid::from_raw(group))
-        .map_err(|error| failed(format!("become user {user}, group {group}"), error))?;
-    capabilities::reset_effective(&LinuxSyscall)
-        .and_then(|()| {
-            let have = caps::read(None, CapSet::Permitted)?;
-            capabilities::drop_privileges(&granted(&identity.capabilities, &have), &LinuxSyscall)
-        })
-        .map_err(|error| failed("set capabilities", error))
+    let asked = &identity.capabilities;
+    sys::capabilities::bound(asked.bounding)
+        .map_err(|errno| failed("limit the bounding capabilities", errno))?;
+    let (user, group) = (Uid::from_raw(identity.user), Gid::from_raw(identity.group));
+    // Else another user than root loses all, also what is configured.
+    prctl::set_keepcaps(true)
+        .and_then(|()| setresgid(group, group, group))
+        .and_then(|()| setresuid(user, user, user))
+        .map_err(|errno| failed(format!("become user {user}, group {group}"), errno))?;
+    set_capabilities(asked).map_err(|errno| failed("set capabilities", errno))
 }
 
 /// What we do not have ourselves we cannot pass on: a host that is a container, an older kernel.
-fn granted(asked: &LinuxCapabilities, have: &caps::CapsHashSet) -> LinuxCapabilities {
-    use libcontainer::capabilities::CapabilityExt;
-    let keep = |set: &Option<Capabilities>| -> Option<Capabilities> {
-        let set = set.iter().flatten().copied();
-        Some(
-            set.filter(|capability| have.contains(&capability.to_cap()))
-                .collect(),
-        )
-    };
-    let mut granted = LinuxCapabilities::default();
-    granted
-        .set_bounding(keep(asked.bounding()))
-        .set_effective(keep(asked.effective()))
-        .set_permitted(keep(asked.permitted()))
-        .set_inheritable(keep(asked.inheritable()))
-        .set_ambient(keep(asked.ambient()));
-    granted
+fn set_capabilities(asked: &Capabilities) -> nix::Result<()> {
+    let have = sys::capabilities::permitted()?;
+    let Capabilities {
+        effective,
+        permitted,
+        inheritable,
+        ..
+    } = asked;
+    sys::capabilities::set(effective & have, permitted & have, inheritable & have)?;
+    sys::capabilities::set_ambient(asked.ambient & have)
 }
 
 /// The configured variables; HOME from the image's passwd file when it is not among them.

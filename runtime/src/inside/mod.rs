@@ -13,6 +13,7 @@ mod join;
 mod mask;
 mod mounts;
 mod namespaces;
+mod procfs;
 mod root;
 mod seccomp;
 mod start;
@@ -199,6 +200,7 @@ fn closing_failed(errno: nix::errno::Errno) -> Error {
 
 /// Everything around the payload. Returns the number that the host has for us.
 fn make(plan: &Plan, state: &HookState, child: &Child) -> Result<Option<i32>, Error> {
+    sysctl::check_network(plan)?;
     let cgroups = namespaces::enter(plan)?;
     new_session_keyring(child)?;
 

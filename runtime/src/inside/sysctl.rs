@@ -1,37 +1,47 @@
-//! Kernel parameters of the container's namespaces, written through a /proc that is known to be one.
+//! Kernel parameters of the container's namespaces.
 
-use std::io::Write;
+use std::fs::metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use pathrs::flags::OpenFlags;
-use pathrs::procfs::{ProcfsBase, ProcfsHandleBuilder};
+use nix::sched::CloneFlags;
+use pathrs::procfs::ProcfsBase;
 
-use super::{Error, failed};
+use super::{Error, failed, procfs};
+use crate::plan::{Plan, Sysctl};
 
-/// Writes all of them.
-pub fn write_all(sysctls: &[(String, String)]) -> Result<(), Error> {
-    sysctls.iter().try_for_each(|(name, value)| {
-        write(name, value).map_err(|why| failed(format!("set sysctl '{name}' to '{value}'"), why))
-    })
+/// A network that is joined may be the one that we are in, whose parameters are not the container's.
+/// Looked at before any is joined.
+pub fn check_network(plan: &Plan) -> Result<(), Error> {
+    let Some(sysctl) = plan.sysctls.iter().find(|sysctl| sysctl.is_of_network()) else {
+        return Ok(());
+    };
+    let mut joined = plan.namespaces.join.iter();
+    let Some(network) = joined.find(|join| join.kind == CloneFlags::CLONE_NEWNET) else {
+        return Ok(());
+    };
+    let what = || format!("set sysctl '{}'", sysctl.name);
+    let identity = |path: &Path| metadata(path).map(|found| (found.dev(), found.ino()));
+    let theirs = identity(&network.path).map_err(|error| failed(what(), error))?;
+    let ours = identity(Path::new("/proc/self/ns/net")).map_err(|error| failed(what(), error))?;
+    match theirs == ours {
+        true => Err(failed(
+            what(),
+            "it is not allowed in the host's network namespace",
+        )),
+        false => Ok(()),
+    }
 }
 
-fn write(name: &str, value: &str) -> Result<(), String> {
-    let proc = ProcfsHandleBuilder::new()
-        .unmasked()
-        .build()
-        .map_err(|error| error.to_string())?;
-    // A name with slashes may have dots in its parts (`net/ipv4/conf/eth0.5/…`).
-    let path = if name.contains('/') {
-        name.to_owned()
-    } else {
-        name.replace('.', "/")
-    };
-    proc.open(
-        ProcfsBase::ProcRoot,
-        Path::new("sys").join(path),
-        OpenFlags::O_WRONLY | OpenFlags::O_CLOEXEC,
-    )
-    .map_err(|error| error.to_string())?
-    .write_all(value.as_bytes())
-    .map_err(|error| error.to_string())
+/// Writes all of them.
+pub fn write_all(sysctls: &[Sysctl]) -> Result<(), Error> {
+    sysctls.iter().try_for_each(|sysctl| {
+        let path = Path::new("sys").join(&sysctl.path);
+        procfs::write(ProcfsBase::ProcRoot, path, &sysctl.value).map_err(|why| {
+            failed(
+                format!("set sysctl '{}' to '{}'", sysctl.name, sysctl.value),
+                why,
+            )
+        })
+    })
 }

@@ -174,6 +174,7 @@ fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> R
     }
     if let Cgroup::Own { path, resources } = &plan.cgroup {
         cgroup::join(path, resources, child.pid)?;
+        rungs::unpin(child.pid)?;
     }
     let pid = Some(child.pid.as_raw());
     let hooks = || {

@@ -15,7 +15,7 @@ use super::{Console, Error, Terminal, kill_child, listener, rungs, step, write_p
 use crate::cgroup::{self, Below};
 use crate::inside::{self, Passed, StartGate, Target, Task};
 use crate::ladder::{HostEnd, Said, ladder};
-use crate::plan::Payload;
+use crate::plan::{Affinity, Payload};
 use crate::record::{ProcessId, State};
 use crate::sys::clone::{Child, spawn};
 use crate::sys::process::{End, pidfd_open, wait};
@@ -186,7 +186,20 @@ fn send(
 /// What only the host may do for the child, and then the rungs up to READY.
 fn bring_up(state: &State, visit: &Visit, child: &Child, ladder: &HostEnd) -> Result<(), Error> {
     rungs::score_and_limit(&visit.payload, child.pid)?;
+    let affinity = &visit.payload.scheduling.affinity;
+    if let Some(cpus) = &affinity.initial {
+        rungs::pin(child.pid, cpus, "process.execCPUAffinity.initial")?;
+    }
     cgroup::enter(&state.home(), &visit.cgroups, child.pid)?;
+    match affinity {
+        Affinity {
+            last: Some(cpus), ..
+        } => {
+            rungs::pin(child.pid, cpus, "process.execCPUAffinity.final")?;
+        }
+        Affinity { initial: None, .. } if state.cgroup.is_some() => rungs::unpin(child.pid)?,
+        _ => {}
+    }
     let introduce = |number| {
         let container = state.for_hooks().value("running", Some(state.init.pid));
         listener::introduce(&visit.payload, child, number, container)

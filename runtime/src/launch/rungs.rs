@@ -2,7 +2,7 @@
 
 use std::os::fd::RawFd;
 
-use nix::sched::CloneFlags;
+use nix::sched::{CloneFlags, CpuSet, sched_setaffinity};
 use nix::sys::prctl;
 use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
@@ -39,6 +39,21 @@ pub fn score_and_limit(payload: &Payload, pid: Pid) -> Result<(), Error> {
             .map_err(|errno| step(format!("set limit '{}'", limit.name), errno))?;
     }
     Ok(())
+}
+
+/// Lets a child run on these processors alone.
+pub fn pin(pid: Pid, cpus: &[usize], field: &str) -> Result<(), Error> {
+    let mut set = CpuSet::new();
+    cpus.iter()
+        .try_for_each(|cpu| set.set(*cpu))
+        .and_then(|()| sched_setaffinity(pid, &set))
+        .map_err(|errno| step(format!("set {field}"), errno))
+}
+
+/// Lets a child run on all processors that its cgroup has: ours are not the container's.
+pub fn unpin(pid: Pid) -> Result<(), Error> {
+    let all: Vec<usize> = (0..CpuSet::count()).collect();
+    pin(pid, &all, "the processors of the container")
 }
 
 /// Lets the child set up; `hooks` is what it may ask for on its way, and `listener` takes a

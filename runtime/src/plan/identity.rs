@@ -1,6 +1,7 @@
 //! Who the program is and what it may.
 
-use oci_spec::runtime::{Capabilities, LinuxCapabilities, Process};
+use libcontainer::capabilities::CapabilityExt;
+use oci_spec::runtime::{Capabilities as Names, LinuxCapabilities, Process};
 
 /// User, groups and privileges of the program.
 #[derive(Clone, Debug)]
@@ -13,10 +14,25 @@ pub struct Identity {
     pub groups: Vec<u32>,
     /// File mode creation mask.
     pub umask: u32,
-    /// All five sets are stated: what the configuration leaves out is empty.
-    pub capabilities: LinuxCapabilities,
+    /// What of root's powers it has.
+    pub capabilities: Capabilities,
     /// Whether exec may not give more than the program has.
     pub no_new_privileges: bool,
+}
+
+/// The five sets, each as a mask with a bit per number. What the configuration leaves out is empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// More than this no program can ever get.
+    pub bounding: u64,
+    /// Holds now.
+    pub effective: u64,
+    /// May be made effective.
+    pub permitted: u64,
+    /// Goes to programs that ask for it.
+    pub inheritable: u64,
+    /// Goes to all programs.
+    pub ambient: u64,
 }
 
 /// What the mask is unless the configuration says otherwise; ours is nobody's business.
@@ -35,61 +51,54 @@ pub fn plan(process: &Process) -> Identity {
     }
 }
 
-/// A set that is left out is empty, and so are all when there is no section at all. (libcontainer
-/// leaves such a set as it was, which for root is everything.)
-fn stated(configured: Option<&LinuxCapabilities>) -> LinuxCapabilities {
-    type Get = fn(&LinuxCapabilities) -> &Option<Capabilities>;
-    let set = |get: Get| {
-        configured
-            .and_then(|sets| get(sets).clone())
-            .unwrap_or_default()
+fn stated(configured: Option<&LinuxCapabilities>) -> Capabilities {
+    let Some(sets) = configured else {
+        return Capabilities::default();
     };
-    let mut capabilities = LinuxCapabilities::default();
-    capabilities
-        .set_bounding(Some(set(LinuxCapabilities::bounding)))
-        .set_effective(Some(set(LinuxCapabilities::effective)))
-        .set_permitted(Some(set(LinuxCapabilities::permitted)))
-        .set_inheritable(Some(set(LinuxCapabilities::inheritable)))
-        .set_ambient(Some(set(LinuxCapabilities::ambient)));
-    capabilities
+    let mask = |names: &Option<Names>| {
+        let bits = names.iter().flatten().map(|name| name.to_cap().bitmask());
+        bits.fold(0, |all, bit| all | bit)
+    };
+    Capabilities {
+        bounding: mask(sets.bounding()),
+        effective: mask(sets.effective()),
+        permitted: mask(sets.permitted()),
+        inheritable: mask(sets.inheritable()),
+        ambient: mask(sets.ambient()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::plan_with;
-    use oci_spec::runtime::Capability;
-    use serde_json::json;
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn planned(capabilities: Value) -> Capabilities {
+        let plan = plan_with(|config| config["process"]["capabilities"] = capabilities);
+        plan.unwrap().payload.identity.capabilities
+    }
 
     #[test]
-    fn no_capabilities_means_none() {
-        let identity = plan_with(|config| {
-            config["process"]["capabilities"] = json!(null);
-        })
-        .unwrap()
-        .payload
-        .identity;
-        for set in [
-            identity.capabilities.bounding(),
-            identity.capabilities.effective(),
-        ] {
-            assert!(set.as_ref().unwrap().is_empty());
-        }
+    fn what_is_left_out_is_empty() {
+        assert_eq!(planned(json!(null)), Capabilities::default());
+        let found = planned(json!({"inheritable": ["CAP_CHOWN", "CAP_SYSLOG", "CAP_OF_TOMORROW"]}));
+        let wanted = Capabilities {
+            inheritable: 1 << 34 | 1,
+            ..Capabilities::default()
+        };
+        assert_eq!(found, wanted);
     }
 
     #[test]
     fn a_plain_list_is_bounding_effective_and_permitted() {
-        let identity = plan_with(|config| {
-            config["process"]["capabilities"] = json!(["CAP_NET_RAW"]);
-        })
-        .unwrap()
-        .payload
-        .identity;
-        let sets = identity.capabilities;
-        for set in [sets.bounding(), sets.effective(), sets.permitted()] {
-            assert!(set.as_ref().unwrap().contains(&Capability::NetRaw));
-        }
-        for set in [sets.inheritable(), sets.ambient()] {
-            assert!(set.as_ref().unwrap().is_empty());
-        }
+        let found = planned(json!(["CAP_NET_RAW"]));
+        let wanted = Capabilities {
+            bounding: 1 << 13,
+            effective: 1 << 13,
+            permitted: 1 << 13,
+            ..Capabilities::default()
+        };
+        assert_eq!(found, wanted);
     }
 }

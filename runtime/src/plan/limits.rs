@@ -1,6 +1,10 @@
 //! `process.rlimits`, by the numbers that the kernel uses.
 
+use std::collections::HashSet;
+
 use oci_spec::runtime::{PosixRlimitType, Process};
+
+use super::Error;
 
 /// One resource limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +19,8 @@ pub struct Limit {
     pub name: &'static str,
 }
 
-/// The configured limits.
-pub fn plan(process: &Process) -> Vec<Limit> {
+/// The configured limits, each named once.
+pub fn plan(process: &Process) -> Result<Vec<Limit>, Error> {
     let limit = |limit: &oci_spec::runtime::PosixRlimit| {
         let (resource, name) = number(limit.typ());
         Limit {
@@ -26,7 +30,15 @@ pub fn plan(process: &Process) -> Vec<Limit> {
             name,
         }
     };
-    process.rlimits().iter().flatten().map(limit).collect()
+    let limits: Vec<Limit> = process.rlimits().iter().flatten().map(limit).collect();
+    let mut seen = HashSet::new();
+    match limits.iter().find(|limit| !seen.insert(limit.resource)) {
+        Some(twice) => Err(Error::Field {
+            field: "process.rlimits".to_owned(),
+            reason: format!("'{}' is named twice", twice.name),
+        }),
+        None => Ok(limits),
+    }
 }
 
 fn number(kind: PosixRlimitType) -> (u32, &'static str) {

@@ -9,7 +9,10 @@ mod identity;
 mod limits;
 mod mounts;
 mod namespaces;
+mod personality;
+mod scheduling;
 mod seccomp;
+mod sysctl;
 
 use std::path::PathBuf;
 
@@ -17,11 +20,13 @@ use oci_spec::runtime::{Hooks, Linux, Process};
 
 pub use cgroup::{Cgroup, resources};
 pub use devices::{Device, Devices, Kind, Placing};
-pub use identity::{DEFAULT_UMASK, Identity};
+pub use identity::{Capabilities, DEFAULT_UMASK, Identity};
 pub use limits::Limit;
 pub use mounts::{Attributes, MountStep, What};
 pub use namespaces::{Join, Mapping, Namespaces};
+pub use scheduling::{Affinity, MemoryPolicy, Scheduling};
 pub use seccomp::{Listener, Seccomp};
+pub use sysctl::Sysctl;
 
 use crate::bundle::{Bundle, Names};
 use crate::facts::Facts;
@@ -55,7 +60,7 @@ pub struct Plan {
     /// Hidden and write-protected paths.
     pub masks: Masks,
     /// Kernel parameters, in the order of their names.
-    pub sysctls: Vec<(String, String)>,
+    pub sysctls: Vec<Sysctl>,
     /// Names of a new UTS namespace.
     pub names: Names,
     /// What it is all for.
@@ -69,6 +74,8 @@ pub struct Plan {
 pub struct Payload {
     /// Set on the process before anything else.
     pub limits: Vec<Limit>,
+    /// When and where it runs.
+    pub scheduling: Scheduling,
     /// `process.oomScoreAdj`
     pub oom_score: Option<i32>,
     /// User, groups, capabilities.
@@ -163,7 +170,7 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
         devices: devices::plan(&bundle.linux, &mounts, &namespaces),
         mounts,
         masks: masks(bundle),
-        sysctls: sysctls(bundle),
+        sysctls: sysctl::plan(&bundle.linux)?,
         names: bundle.names.clone(),
         payload: payload(&bundle.process, &bundle.linux)?,
         hooks: bundle.hooks.clone(),
@@ -174,7 +181,8 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
 /// What an exec needs too: the process, and of the container what holds for each of its processes.
 pub fn payload(process: &Process, linux: &Linux) -> Result<Payload, Error> {
     Ok(Payload {
-        limits: limits::plan(process),
+        limits: limits::plan(process)?,
+        scheduling: scheduling::plan(process, linux)?,
         oom_score: process.oom_score_adj(),
         identity: identity::plan(process),
         seccomp: seccomp::plan(linux, process)?,
@@ -182,7 +190,7 @@ pub fn payload(process: &Process, linux: &Linux) -> Result<Payload, Error> {
             .apparmor_profile()
             .clone()
             .filter(|profile| !profile.is_empty()),
-        personality: personality(linux),
+        personality: personality::plan(linux)?,
         program: program(process),
     })
 }
@@ -221,27 +229,6 @@ fn masks(bundle: &Bundle) -> Masks {
         hidden: unique(bundle.linux.masked_paths()),
         readonly: unique(bundle.linux.readonly_paths()),
     }
-}
-
-fn sysctls(bundle: &Bundle) -> Vec<(String, String)> {
-    let mut list: Vec<_> = bundle
-        .linux
-        .sysctl()
-        .iter()
-        .flatten()
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    list.sort();
-    list
-}
-
-fn personality(linux: &Linux) -> Option<u64> {
-    use oci_spec::runtime::LinuxPersonalityDomain::{PerLinux, PerLinux32};
-    let personality = linux.personality().as_ref()?;
-    Some(match personality.domain() {
-        PerLinux => 0,
-        PerLinux32 => 8,
-    })
 }
 
 fn program(process: &Process) -> Program {

@@ -3,10 +3,12 @@
 //! All `unsafe` of the runtime lives here. In: plain values and descriptors. Out: `io`-like
 //! results. This room knows nothing of containers and decides nothing.
 
+pub mod capabilities;
 pub mod clone;
 pub mod descriptors;
 pub mod network;
 pub mod process;
+pub mod scheduling;
 pub mod seccomp;
 pub mod signals;
 pub mod terminal;
