@@ -318,3 +318,15 @@ fn a_terminal_is_served_and_restored() {
     assert_eq!(failing.code(), Some(255));
     assert_eq!(tcgetattr(pty.slave.as_fd()).unwrap(), before);
 }
+
+#[test]
+fn the_configuration_is_the_one_of_the_start() {
+    let rig = sleeping(|config| config["process"]["env"] = json!(["PATH=/bin", "A=1"]));
+    rig.config(|config| config["process"]["env"] = json!(["PATH=/bin", "A=2"]));
+    assert_eq!(script(&rig, "echo $A").ok(), "1");
+    std::fs::remove_file(rig.bundle().join("config.json")).unwrap();
+    assert_eq!(script(&rig, "echo $A").ok(), "1");
+    // One that an older runtime made has no copy.
+    std::fs::remove_file(rig.state_root().join("c/config.json")).unwrap();
+    refused(script(&rig, "echo $A"));
+}

@@ -62,6 +62,8 @@ pub enum Error {
 pub struct Bundle {
     /// The bundle's directory, absolute.
     pub dir: PathBuf,
+    /// config.json as it was read.
+    pub text: Vec<u8>,
     /// The root file system, absolute, links resolved.
     pub rootfs: PathBuf,
     /// Whether the root file system is to be read-only.
@@ -114,11 +116,17 @@ pub fn look(dir: &Path) -> Result<Bundle, Error> {
         path: path.clone(),
         source,
     })?;
+    understand(&dir, text)
+}
+
+/// The same from the text that was in config.json when the container was made.
+pub fn understand(dir: &Path, text: Vec<u8>) -> Result<Bundle, Error> {
+    let path = dir.join("config.json");
     let spec = parse(&text).map_err(|reason| Error::Parse {
         path: path.clone(),
         reason,
     })?;
-    bundle(&dir, spec).map_err(|complaint| field(&path, complaint))
+    bundle(dir, text, spec).map_err(|complaint| field(&path, complaint))
 }
 
 /// Text to specification: old forms are translated before the types are checked.
@@ -132,12 +140,13 @@ fn parse(text: &[u8]) -> Result<Spec, String> {
 }
 
 /// Specification to bundle: what must be there is there, what cannot be done is refused.
-fn bundle(dir: &Path, spec: Spec) -> Result<Bundle, Complaint> {
+fn bundle(dir: &Path, text: Vec<u8>, spec: Spec) -> Result<Bundle, Complaint> {
     refuse::check(&spec)?;
     let missing = |field: &str| (field.to_owned(), "is missing".to_owned());
     let root = spec.root().clone().ok_or_else(|| missing("root"))?;
     Ok(Bundle {
         dir: dir.to_owned(),
+        text,
         rootfs: dir.join(root.path()),
         readonly: root.readonly().unwrap_or(false),
         process: spec.process().clone().ok_or_else(|| missing("process"))?,
@@ -184,7 +193,7 @@ mod tests {
         let mut config = default_config();
         change(&mut config);
         let spec = parse(config.to_string().as_bytes()).unwrap();
-        bundle(Path::new("/b"), spec)
+        bundle(Path::new("/b"), Vec::new(), spec)
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use libcontainer::apparmor;
+use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{AccessFlags, Gid, Uid, chdir, eaccess, getcwd, setgroups, setresgid, setresuid};
@@ -45,20 +46,22 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
     umask(Mode::from_bits_truncate(identity.umask));
     sys::descriptors::pass_on(3, child.passed.count)
         .map_err(|errno| failed("pass descriptors on", errno))?;
+    let env = environment(payload, child);
     // The directory may be one that only root can enter, or (behind a network) only the user.
-    let entered = chdir(&payload.program.cwd);
+    let cwd = &payload.program.cwd;
+    let entered = chdir(cwd).is_ok();
+    if entered {
+        find_directory()?;
+    }
     if identity.no_new_privileges {
         prctl::set_no_new_privs().map_err(|errno| failed("forbid new privileges", errno))?;
     }
     let early = seccomp::load(payload, Moment::Identity, child)?;
     become_user(identity)?;
-    if entered.is_err() {
-        let cwd = &payload.program.cwd;
+    if !entered {
         chdir(cwd).map_err(|errno| failed(format!("enter '{}'", cwd.display()), errno))?;
+        find_directory()?;
     }
-    // A directory outside the root has no name in it (CVE-2024-21626).
-    getcwd().map_err(|errno| failed("find the working directory inside the container", errno))?;
-    let env = environment(payload, child);
     let path = look_up(&payload.program.args[0], &env)?;
     let late = seccomp::load(payload, Moment::Start, child)?;
     Ok(Ready {
@@ -68,10 +71,26 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
     })
 }
 
+/// A directory outside the root has no name in it (CVE-2024-21626).
+fn find_directory() -> Result<(), Error> {
+    getcwd()
+        .map(drop)
+        .map_err(|errno| failed("find the working directory inside the container", errno))
+}
+
 fn schedule(scheduling: &Scheduling) -> Result<(), Error> {
     if let Some(attributes) = &scheduling.processor {
+        let why = |errno| match errno {
+            // What has deadlines must be allowed everywhere.
+            Errno::EPERM if scheduling.confined => {
+                "process scheduler can't be used together with AllowedCPUs, which \
+                 linux.resources.cpu.cpus sets"
+                    .to_owned()
+            }
+            other => other.to_string(),
+        };
         sys::scheduling::set_scheduler(attributes)
-            .map_err(|errno| failed("set process.scheduler", errno))?;
+            .map_err(|errno| failed("set process.scheduler", why(errno)))?;
     }
     if let Some(value) = scheduling.io {
         sys::scheduling::set_io_priority(value)
@@ -173,19 +192,19 @@ fn look_up(name: &str, env: &[String]) -> Result<PathBuf, Error> {
         .iter()
         .find_map(|entry| entry.strip_prefix("PATH="))
         .unwrap_or(DEFAULT_PATH);
-    let mut worst = nix::errno::Errno::ENOENT;
+    let mut worst = Errno::ENOENT;
     for directory in path.split(':').filter(|directory| !directory.is_empty()) {
         let candidate = Path::new(directory).join(name);
         match usable(&candidate) {
             Ok(()) => return Ok(candidate),
-            Err(nix::errno::Errno::EACCES) => worst = nix::errno::Errno::EACCES,
+            Err(Errno::EACCES) => worst = Errno::EACCES,
             Err(_) => {}
         }
     }
     Err(failed(
         format!("execute '{name}'"),
         match worst {
-            nix::errno::Errno::EACCES => format!("permission denied along PATH '{path}'"),
+            Errno::EACCES => format!("permission denied along PATH '{path}'"),
             _ => format!("executable file not found in $PATH '{path}'"),
         },
     ))
@@ -194,7 +213,7 @@ fn look_up(name: &str, env: &[String]) -> Result<PathBuf, Error> {
 fn usable(path: &Path) -> nix::Result<()> {
     eaccess(path, AccessFlags::X_OK)?;
     match path.is_dir() {
-        true => Err(nix::errno::Errno::EACCES),
+        true => Err(Errno::EACCES),
         false => Ok(()),
     }
 }

@@ -43,6 +43,7 @@ pub fn give(
         .and_then(|()| record(bundle, plan, request, &child))
         .and_then(|state| {
             let terminal = console.serve()?;
+            claim.keep_config(&bundle.text)?;
             claim.write(&state)?;
             if let Some(path) = &request.pid_file {
                 write_pid_file(path, child.pid)?;
@@ -54,6 +55,7 @@ pub fn give(
             child,
             state,
             terminal,
+            remarks: plan.payload.remarks.clone(),
             ladder: host_end,
         }),
         Err(error) => Err(undo(plan, child, &seen, error)),

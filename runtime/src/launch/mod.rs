@@ -106,6 +106,8 @@ pub struct Waiting {
     pub state: State,
     /// Its terminal, when that is ours to serve.
     pub terminal: Option<Terminal>,
+    /// What the user is to be told.
+    pub remarks: Vec<plan::Remark>,
     ladder: HostEnd,
 }
 

@@ -3,6 +3,8 @@
 use libcontainer::capabilities::CapabilityExt;
 use oci_spec::runtime::{Capabilities as Names, LinuxCapabilities, Process};
 
+use super::Remark;
+
 /// User, groups and privileges of the program.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -37,6 +39,22 @@ pub struct Capabilities {
 
 /// What the mask is unless the configuration says otherwise; ours is nobody's business.
 pub const DEFAULT_UMASK: u32 = 0o022;
+
+impl Identity {
+    /// The kernel raises no ambient capability that is not permitted and inheritable.
+    pub fn remarks(&self) -> Vec<Remark> {
+        let sets = &self.capabilities;
+        let left_out = sets.ambient & !(sets.permitted & sets.inheritable);
+        let mut names: Vec<caps::Capability> = caps::all().into_iter().collect();
+        names.retain(|name| left_out & name.bitmask() != 0);
+        names.sort_by_key(caps::Capability::bitmask);
+        let remark = |name| {
+            let why = "it is not both permitted and inheritable";
+            Remark::Warning(format!("can't raise ambient capability {name}: {why}"))
+        };
+        names.into_iter().map(remark).collect()
+    }
+}
 
 /// The configured identity.
 pub fn plan(process: &Process) -> Identity {
@@ -88,6 +106,19 @@ mod tests {
             ..Capabilities::default()
         };
         assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn ambient_capabilities_that_cannot_be_are_told() {
+        let plan = plan_with(|config| {
+            config["process"]["capabilities"] = json!({"permitted": ["CAP_KILL", "CAP_CHOWN"],
+                "inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL", "CAP_CHOWN"]});
+        });
+        let remarks = plan.unwrap().payload.remarks;
+        let [Remark::Warning(text)] = &remarks[..] else {
+            panic!("{remarks:?}")
+        };
+        assert!(text.contains("CAP_CHOWN"), "{text}");
     }
 
     #[test]

@@ -88,6 +88,17 @@ pub struct Payload {
     pub personality: Option<u64>,
     /// What is executed in the end.
     pub program: Program,
+    /// What the user is to be told.
+    pub remarks: Vec<Remark>,
+}
+
+/// Something beside success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// Something that was asked for and will not be.
+    Warning(String),
+    /// For those who look for the cause of something.
+    Detail(String),
 }
 
 /// The root file system.
@@ -180,18 +191,23 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
 
 /// What an exec needs too: the process, and of the container what holds for each of its processes.
 pub fn payload(process: &Process, linux: &Linux) -> Result<Payload, Error> {
+    let identity = identity::plan(process);
+    let seccomp = seccomp::plan(linux, process)?;
+    let mut remarks = identity.remarks();
+    remarks.extend(seccomp.as_ref().map(Seccomp::remark));
     Ok(Payload {
         limits: limits::plan(process)?,
         scheduling: scheduling::plan(process, linux)?,
         oom_score: process.oom_score_adj(),
-        identity: identity::plan(process),
-        seccomp: seccomp::plan(linux, process)?,
+        identity,
+        seccomp,
         apparmor: process
             .apparmor_profile()
             .clone()
             .filter(|profile| !profile.is_empty()),
         personality: personality::plan(linux)?,
         program: program(process),
+        remarks,
     })
 }
 

@@ -22,6 +22,8 @@ pub struct Scheduling {
     pub io: Option<u16>,
     /// `linux.memoryPolicy`
     pub memory: Option<MemoryPolicy>,
+    /// Whether `linux.resources.cpu.cpus` keeps it from some processors.
+    pub confined: bool,
     /// `process.execCPUAffinity`
     pub affinity: Affinity,
 }
@@ -50,8 +52,18 @@ pub fn plan(process: &Process, linux: &Linux) -> Result<Scheduling, Error> {
         processor: process.scheduler().as_ref().map(processor).transpose()?,
         io: io(process)?,
         memory: linux.memory_policy().as_ref().map(memory).transpose()?,
+        confined: confined(linux),
         affinity: affinity(process)?,
     })
+}
+
+fn confined(linux: &Linux) -> bool {
+    let cpu = linux
+        .resources()
+        .as_ref()
+        .and_then(|all| all.cpu().as_ref());
+    cpu.and_then(|cpu| cpu.cpus().as_ref())
+        .is_some_and(|cpus| !cpus.is_empty())
 }
 
 fn processor(scheduler: &Scheduler) -> Result<Attributes, Error> {

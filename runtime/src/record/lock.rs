@@ -16,6 +16,7 @@ use super::{Error, Id, State, Status, failed};
 use crate::cgroup;
 
 const STATE: &str = "state.json";
+const CONFIG: &str = "config.json";
 const START: &str = "start";
 const OUTCOME: &str = "outcome";
 
@@ -78,6 +79,17 @@ impl Registry {
     /// Reads a record without claiming it.
     pub fn look(&self, id: &Id) -> Result<(State, Status), Error> {
         read(&self.dir(id), id)
+    }
+
+    /// The configuration that a container was made from; `None` for one that an older runtime made.
+    pub fn config(&self, id: &Id) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.dir(id).join(CONFIG);
+        match std::fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            other => other
+                .map(Some)
+                .map_err(|source| failed("read", path, source)),
+        }
     }
 
     /// Names of all records, sorted.
@@ -153,6 +165,22 @@ impl Claim {
         write_whole(&path, &text, 0o600).map_err(|source| failed("write", path, source))
     }
 
+    /// Keeps the configuration for an `exec`, before the record is written: the bundle's may have
+    /// changed by then.
+    pub fn keep_config(&self, text: &[u8]) -> Result<(), Error> {
+        let path = self.dir.join(CONFIG);
+        let mut options = File::options();
+        let opened = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path);
+        opened
+            .and_then(|mut file| file.write_all(text))
+            .map_err(|source| failed("write", path, source))
+    }
+
     /// Makes the pipes by which the container is started; their paths are returned.
     pub fn make_pipes(&self) -> Result<(PathBuf, PathBuf), Error> {
         let paths = self.pipes();
@@ -180,7 +208,7 @@ impl Claim {
     /// Forgets what is recorded, and keeps the claim.
     pub fn clear(&self) -> Result<(), Error> {
         // The state goes first: without it the rest is leftovers.
-        let rest = [START, OUTCOME, "state.json.new"];
+        let rest = [START, OUTCOME, CONFIG, "state.json.new"];
         for name in [STATE].iter().chain(rest.iter()) {
             let path = self.dir.join(name);
             match std::fs::remove_file(&path) {

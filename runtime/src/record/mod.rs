@@ -4,6 +4,7 @@
 //! ROOT/               0700, --root, by default /run/sysc-runtime
 //!   ID/               made by the one that creates the container; its lock is held meanwhile
 //!     state.json      written once, complete when it appears
+//!     config.json     what it was made from, as it was then
 //!     start           named pipe; while it is there the container waits to be started
 //!     outcome         named pipe; says how the start went
 //! ```

@@ -10,7 +10,8 @@ use crate::launch::{self, StartedBy};
 /// Leaves a container whose first process waits for `start`.
 pub fn create(tools: &Tools, args: &CreateArgs, passed: Passed) -> Result<u8> {
     let request = super::request(args, passed, StartedBy::Command)?;
-    launch::create(&tools.registry, request)
+    let waiting = launch::create(&tools.registry, request)
         .with_context(|| format!("cannot create container '{}'", args.id))?;
+    super::remark(tools.log, &waiting.remarks);
     Ok(0)
 }

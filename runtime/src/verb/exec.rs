@@ -9,11 +9,12 @@ use crate::cli::ExecArgs;
 use crate::inside::Passed;
 use crate::launch::{self, Visit, supervise};
 use crate::plan;
-use crate::record::{Id, State, Status};
+use crate::record::{Id, Status};
 
 /// The status is the program's in the foreground, and 0 once it has begun with `--detach`.
 pub fn exec(tools: &Tools, args: &ExecArgs, passed: Passed) -> Result<u8> {
-    let (state, status) = tools.registry.look(&Id::parse(&args.id)?)?;
+    let id = Id::parse(&args.id)?;
+    let (state, status) = tools.registry.look(&id)?;
     let told = || format!("cannot exec in container '{}'", args.id);
     if status == Status::Stopped {
         bail!("{}: it is stopped", told());
@@ -24,7 +25,12 @@ pub fn exec(tools: &Tools, args: &ExecArgs, passed: Passed) -> Result<u8> {
             told()
         );
     }
-    let visit = visit(&state, args, passed).with_context(told)?;
+    let bundle = match tools.registry.config(&id)? {
+        Some(text) => bundle::understand(&state.bundle, text),
+        None => bundle::look(&state.bundle),
+    };
+    let visit = visit(&bundle.with_context(told)?, args, passed).with_context(told)?;
+    super::remark(tools.log, &visit.payload.remarks);
     let guest = launch::join(&state, &visit).with_context(told)?;
     if let Err(error) = guest.start() {
         guest.kill();
@@ -37,9 +43,8 @@ pub fn exec(tools: &Tools, args: &ExecArgs, passed: Passed) -> Result<u8> {
     Ok(end.status())
 }
 
-fn visit(state: &State, args: &ExecArgs, passed: Passed) -> Result<Visit> {
-    let bundle = bundle::look(&state.bundle)?;
-    let process = process(&bundle, args)?;
+fn visit(bundle: &Bundle, args: &ExecArgs, passed: Passed) -> Result<Visit> {
+    let process = process(bundle, args)?;
     Ok(Visit {
         payload: plan::payload(&process, &bundle.linux)?,
         detached: args.detach,

@@ -28,9 +28,9 @@ use crate::cgroup;
 use crate::cli::{Cli, CreateArgs, Verb};
 use crate::inside::Passed;
 use crate::launch::{Request, StartedBy};
-use crate::plan::Wishes;
+use crate::plan::{Remark, Wishes};
 use crate::record::{Id, Registry, State};
-use crate::report::Log;
+use crate::report::{self, Log};
 
 /// What every verb has at hand.
 struct Tools<'a> {
@@ -80,6 +80,16 @@ fn request(args: &CreateArgs, passed: Passed, start: StartedBy) -> Result<Reques
         },
         passed,
     })
+}
+
+/// What a plan has to say beside its success.
+fn remark(log: &Log, remarks: &[Remark]) {
+    for remark in remarks {
+        match remark {
+            Remark::Warning(text) => report::warning(log, text),
+            Remark::Detail(text) => log.debug(text),
+        }
+    }
 }
 
 /// A cgroup that was not made for the container holds others, too.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{Linux, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, Process};
 
-use super::Error;
+use super::{Error, Remark};
 use crate::sys::seccomp::Instruction;
 
 /// A filter and the moment for it.
@@ -35,6 +35,13 @@ pub struct Listener {
     pub path: PathBuf,
     /// Handed on to it as it is.
     pub metadata: String,
+}
+
+impl Seccomp {
+    /// What is said of it with `--debug`.
+    pub fn remark(&self) -> Remark {
+        Remark::Detail(format!("seccomp filter flags: {}", self.flags))
+    }
 }
 
 /// The configured filter, if any.
