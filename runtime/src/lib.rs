@@ -23,6 +23,7 @@ pub mod hooks;
 pub mod inside;
 pub mod ladder;
 pub mod launch;
+pub mod netlink;
 pub mod plan;
 pub mod record;
 #[expect(
@@ -31,6 +32,7 @@ pub mod record;
     reason = "the one room that speaks to the user"
 )]
 pub mod report;
+pub mod resctrl;
 pub mod seal;
 #[expect(unsafe_code, reason = "kernel calls that no crate offers")]
 pub mod sys;

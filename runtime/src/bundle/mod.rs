@@ -238,8 +238,12 @@ mod tests {
                 "hostname",
             ),
             (
-                |c| c["linux"]["intelRdt"] = serde_json::json!({"closID": "x"}),
-                "linux.intelRdt",
+                |c| c["process"]["selinuxLabel"] = "a:b:c".into(),
+                "process.selinuxLabel",
+            ),
+            (
+                |c| c["linux"]["mountLabel"] = "a:b:c".into(),
+                "linux.mountLabel",
             ),
             (
                 |c| c["mounts"][0]["options"] = serde_json::json!(["idmap"]),

@@ -27,7 +27,7 @@ pub fn check(spec: &Spec) -> Result<(), Complaint> {
 /// What holds for every process, be it a container's first or an exec's.
 pub fn check_program(process: &Process) -> Result<(), Complaint> {
     check_process(process)?;
-    check_unsupported_process(process)
+    check_label("process.selinuxLabel", process.selinux_label())
 }
 
 fn check_process(process: &Process) -> Result<(), Complaint> {
@@ -51,14 +51,13 @@ fn check_process(process: &Process) -> Result<(), Complaint> {
     Ok(())
 }
 
-fn check_unsupported_process(process: &Process) -> Result<(), Complaint> {
-    unsupported(&[(
-        "process.selinuxLabel",
-        process
-            .selinux_label()
-            .as_deref()
-            .is_some_and(|label| !label.is_empty()),
-    )])
+/// As with runc, a label is an error where nothing heeds it: who asks for it relies on it.
+fn check_label(field: &str, label: &Option<String>) -> Result<(), Complaint> {
+    let asked = label.as_deref().is_some_and(|label| !label.is_empty());
+    match asked && !Path::new("/sys/fs/selinux/enforce").exists() {
+        true => Err(complaint(field, "SELinux is off on this host")),
+        false => Ok(()),
+    }
 }
 
 fn check_mount(index: usize, mount: &Mount) -> Result<(), Complaint> {
@@ -205,24 +204,7 @@ fn check_linux(linux: &Linux) -> Result<(), Complaint> {
             return Err(complaint(&field, "is not an absolute path without '..'"));
         }
     }
-    unsupported(&[
-        ("linux.intelRdt", linux.intel_rdt().is_some()),
-        (
-            "linux.netDevices",
-            linux
-                .net_devices()
-                .as_ref()
-                .is_some_and(|list| !list.is_empty()),
-        ),
-        (
-            "linux.mountLabel",
-            linux
-                .mount_label()
-                .as_deref()
-                .is_some_and(|label| !label.is_empty())
-                && Path::new("/sys/fs/selinux/enforce").exists(),
-        ),
-    ])
+    check_label("linux.mountLabel", linux.mount_label())
 }
 
 fn check_paths(field: &str, paths: Option<&[String]>) -> Result<(), Complaint> {

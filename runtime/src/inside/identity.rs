@@ -6,14 +6,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use libcontainer::apparmor;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{AccessFlags, Gid, Uid, chdir, eaccess, getcwd, setgroups, setresgid, setresuid};
 
 use super::seccomp::{self, Moment};
-use super::{Child, Error, failed};
+use super::{Child, Error, failed, labels};
 use crate::plan::{Capabilities, Identity, Payload, Scheduling};
 use crate::sys;
 
@@ -39,10 +38,7 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
             .map_err(|errno| failed("set the personality", errno))?;
     }
     schedule(&payload.scheduling)?;
-    if let Some(profile) = &payload.apparmor {
-        apparmor::apply_profile(profile)
-            .map_err(|error| failed(format!("apply AppArmor profile '{profile}'"), error))?;
-    }
+    labels::wear(payload)?;
     umask(Mode::from_bits_truncate(identity.umask));
     sys::descriptors::pass_on(3, child.passed.count)
         .map_err(|errno| failed("pass descriptors on", errno))?;

@@ -53,11 +53,11 @@ pub fn is_null(found: &FileStat) -> bool {
 }
 
 /// Hides and protects. A path that does not exist needs neither.
-pub fn make_all(masks: &Masks, covers: Covers) -> Result<(), Error> {
+pub fn make_all(masks: &Masks, label: Option<&str>, covers: Covers) -> Result<(), Error> {
     for path in &masks.readonly {
         protect(path).map_err(|why| failed(format!("make '{}' read-only", path.display()), why))?;
     }
-    let mut empty = Shared::New(make_empty);
+    let mut empty = Shared::New(|| make_empty(label));
     let mut null = Shared::New(|| covers.null.ok_or_else(|| "there is no cover".to_owned()));
     for path in &masks.hidden {
         let Some(target) = look_up(path).map_err(|why| hide_failed(path, why))? else {
@@ -102,12 +102,10 @@ impl<F: FnOnce() -> Result<OwnedFd, String>> Shared<F> {
 }
 
 /// One empty directory serves all.
-fn make_empty() -> Result<OwnedFd, String> {
-    let tree = new_tree(
-        "tmpfs",
-        "tmpfs",
-        &["mode=755".to_owned(), "size=0k".to_owned()],
-    )?;
+fn make_empty(label: Option<&str>) -> Result<OwnedFd, String> {
+    let mut data = vec!["mode=755".to_owned(), "size=0k".to_owned()];
+    data.extend(label.map(|label| format!("context={label}")));
+    let tree = new_tree("tmpfs", "tmpfs", &data)?;
     let all = flags::MOUNT_ATTR_RDONLY
         | flags::MOUNT_ATTR_NOSUID
         | flags::MOUNT_ATTR_NODEV

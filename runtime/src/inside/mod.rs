@@ -10,6 +10,7 @@ mod devices;
 mod exec;
 mod identity;
 mod join;
+mod labels;
 mod mask;
 mod mounts;
 mod namespaces;
@@ -177,7 +178,9 @@ fn be_guest(payload: &Payload, child: &Child) -> Result<Infallible, Error> {
     // Until the parent has put us into the container's cgroup, nothing shall be done.
     await_go(child)?;
     nix::unistd::setsid().map_err(|errno| failed("start a session", errno))?;
-    new_session_keyring(child)?;
+    if child.session_keyring {
+        labels::new_session_keyring(payload)?;
+    }
     terminal::set_up(payload, child.console.as_ref(), terminal::Console::Nobody)?;
     let program = identity::assume(payload, child)?;
     await_start(child)?;
@@ -202,10 +205,13 @@ fn closing_failed(errno: nix::errno::Errno) -> Error {
 fn make(plan: &Plan, state: &HookState, child: &Child) -> Result<Option<i32>, Error> {
     sysctl::check_network(plan)?;
     let cgroups = namespaces::enter(plan)?;
-    new_session_keyring(child)?;
+    if child.session_keyring {
+        labels::new_session_keyring(&plan.payload)?;
+    }
 
     let host = root::prepare(plan, cgroups)?;
     mounts::make_all(&host, &plan.mounts)?;
+    labels::label_queues(&host, plan)?;
     devices::make_all(&host, &plan.devices)?;
     let pid = number_on_host();
     creation_hooks(plan, state, child, pid)?;
@@ -219,16 +225,8 @@ fn make(plan: &Plan, state: &HookState, child: &Child) -> Result<Option<i32>, Er
         terminal::Console::Container,
     )?;
     root::protect(plan)?;
-    mask::make_all(&plan.masks, covers)?;
+    mask::make_all(&plan.masks, plan.mount_label.as_deref(), covers)?;
     Ok(pid)
-}
-
-fn new_session_keyring(child: &Child) -> Result<(), Error> {
-    if !child.session_keyring {
-        return Ok(());
-    }
-    crate::sys::process::new_session_keyring()
-        .map_err(|errno| failed("make a session keyring", errno))
 }
 
 fn await_start(child: &Child) -> Result<(), Error> {

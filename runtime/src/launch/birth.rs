@@ -5,8 +5,8 @@ use nix::unistd::{Pid, getuid};
 use std::fs::File;
 
 use super::{
-    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, listener, rungs, step,
-    write_pid_file,
+    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, listener, netdevices,
+    rungs, step, write_pid_file,
 };
 use crate::bundle::Bundle;
 use crate::inside::{self, StartGate, Task};
@@ -14,7 +14,7 @@ use crate::ladder::{HostEnd, ladder};
 use crate::plan::{Cgroup, Namespaces, Plan};
 use crate::record::{Claim, HookState, ProcessId, State};
 use crate::sys::clone::{Child, spawn};
-use crate::{cgroup, hooks};
+use crate::{cgroup, hooks, resctrl};
 
 /// Clones, sets up, records. On failure nothing of it is left.
 pub fn give(
@@ -69,6 +69,9 @@ fn undo(plan: &Plan, child: Child, seen: &HookState, error: Error) -> Error {
     if let Cgroup::Own { path, .. } = &plan.cgroup {
         // What cannot be removed now is removed when the name is used again.
         let _ = cgroup::remove(path);
+    }
+    if let Some(wish) = &plan.resctrl {
+        let _ = resctrl::remove(&resctrl::own(wish, &seen.id));
     }
     let _ = hooks::run(
         "poststop",
@@ -178,6 +181,10 @@ fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> R
         cgroup::join(path, resources, child.pid)?;
         rungs::unpin(child.pid)?;
     }
+    if let Some(wish) = &plan.resctrl {
+        resctrl::enter(wish, &seen.id, child.pid)?;
+    }
+    netdevices::move_all(plan, child.pid)?;
     let pid = Some(child.pid.as_raw());
     let hooks = || {
         let text = seen.text("creating", pid);
@@ -208,6 +215,10 @@ fn record(bundle: &Bundle, plan: &Plan, request: &Request, child: &Child) -> Res
         cgroup: match &plan.cgroup {
             Cgroup::Own { path, .. } => Some(path.clone()),
             Cgroup::Stay => None,
+        },
+        resctrl: match &plan.resctrl {
+            Some(wish) => resctrl::own(wish, request.id.as_str()),
+            None => Vec::new(),
         },
         own_pid_namespace: plan.namespaces.has_new_pid(),
         annotations: bundle.annotations.clone().into_iter().collect(),

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use super::{Error, step};
 use crate::record::{self, Claim, ProcessId, State, Status};
 use crate::sys::process::{pidfd_open, pidfd_send_signal};
-use crate::{cgroup, hooks};
+use crate::{cgroup, hooks, resctrl};
 
 /// Clears a name for a new container: one that has stopped, or whose foreground runtime was killed
 /// so that nobody waits for it, is ended and forgotten. Any other is in the way.
@@ -48,6 +48,7 @@ pub fn end_and_forget(claim: &Claim, state: &State) -> Result<Option<hooks::Erro
     if let Some(path) = &state.cgroup {
         cgroup::remove(path)?;
     }
+    resctrl::remove(&state.resctrl)?;
     claim.clear()?;
     let text = state.for_hooks().text("stopped", None);
     Ok(hooks::run("poststop", Some(&state.poststop), &text).err())

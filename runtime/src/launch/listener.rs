@@ -42,7 +42,7 @@ pub fn introduce(
 fn send(listener: &Listener, state: &str, descriptor: RawFd) -> Result<(), Error> {
     let path = listener.path.display();
     let socket = UnixStream::connect(&listener.path).map_err(|error| {
-        let what = format!("connect to the seccomp agent at linux.seccomp.listenerPath '{path}'");
+        let what = format!("connect with seccomp agent at linux.seccomp.listenerPath '{path}'");
         step(what, error)
     })?;
     let rights = [descriptor];

@@ -10,6 +10,7 @@ mod console;
 mod idmap;
 mod join;
 mod listener;
+mod netdevices;
 mod rungs;
 mod wait;
 
@@ -22,7 +23,7 @@ use crate::ladder::HostEnd;
 use crate::record::{self, Id, Registry, State};
 use crate::sys::clone::Child;
 use crate::sys::process::{End, pidfd_send_signal, wait as wait_for};
-use crate::{bundle, cgroup, facts, hooks, plan};
+use crate::{bundle, cgroup, facts, hooks, plan, resctrl};
 
 pub use clear::end_and_forget;
 pub use console::{Console, Terminal};
@@ -44,6 +45,9 @@ pub enum Error {
     /// The cgroup.
     #[error(transparent)]
     Cgroup(#[from] cgroup::Error),
+    /// The class of service.
+    #[error(transparent)]
+    Resctrl(#[from] resctrl::Error),
     /// A hook.
     #[error(transparent)]
     Hook(#[from] hooks::Error),

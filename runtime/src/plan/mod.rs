@@ -6,10 +6,13 @@
 mod cgroup;
 mod devices;
 mod identity;
+mod labels;
 mod limits;
 mod mounts;
 mod namespaces;
+mod network;
 mod personality;
+mod resctrl;
 mod scheduling;
 mod seccomp;
 mod sysctl;
@@ -24,6 +27,8 @@ pub use identity::{Capabilities, DEFAULT_UMASK, Identity};
 pub use limits::Limit;
 pub use mounts::{Attributes, MountStep, What};
 pub use namespaces::{Join, Mapping, Namespaces};
+pub use network::NetDevice;
+pub use resctrl::Resctrl;
 pub use scheduling::{Affinity, MemoryPolicy, Scheduling};
 pub use seccomp::{Listener, Seccomp};
 pub use sysctl::Sysctl;
@@ -51,12 +56,18 @@ pub struct Plan {
     pub namespaces: Namespaces,
     /// Where the process is accounted and limited.
     pub cgroup: Cgroup,
+    /// Its class of service for cache and memory bandwidth.
+    pub resctrl: Option<Resctrl>,
+    /// Devices of the host's network that are moved into the container's.
+    pub net_devices: Vec<NetDevice>,
     /// The root file system and how it is entered.
     pub root: Root,
     /// In the order in which they are made.
     pub mounts: Vec<MountStep>,
     /// Device nodes and the links that programs expect in /dev.
     pub devices: Devices,
+    /// SELinux label of new file systems, which most of `mounts` have in them already.
+    pub mount_label: Option<String>,
     /// Hidden and write-protected paths.
     pub masks: Masks,
     /// Kernel parameters, in the order of their names.
@@ -82,6 +93,8 @@ pub struct Payload {
     pub identity: Identity,
     /// The system call filter, and when it is loaded.
     pub seccomp: Option<Seccomp>,
+    /// SELinux label that the exec changes to.
+    pub label: Option<String>,
     /// AppArmor profile that the exec changes to.
     pub apparmor: Option<String>,
     /// Execution domain other than the usual one.
@@ -174,12 +187,17 @@ pub struct Wishes {
 /// Makes the plan for a container called `id`.
 pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<Plan, Error> {
     let namespaces = namespaces::plan(&bundle.linux);
-    let mounts = mounts::plan(&bundle.mounts, &bundle.dir)?;
+    let mut mounts = mounts::plan(&bundle.mounts, &bundle.dir)?;
+    let mount_label = labels::of_mounts(&bundle.linux);
+    labels::label(&mut mounts, mount_label.as_deref());
     Ok(Plan {
         cgroup: cgroup::plan(&bundle.linux, facts, id)?,
+        resctrl: resctrl::plan(&bundle.linux, id)?,
+        net_devices: network::plan(&bundle.linux, &namespaces)?,
         root: root(bundle, &namespaces, wishes),
         devices: devices::plan(&bundle.linux, &mounts, &namespaces),
         mounts,
+        mount_label,
         masks: masks(bundle),
         sysctls: sysctl::plan(&bundle.linux)?,
         names: bundle.names.clone(),
@@ -201,14 +219,16 @@ pub fn payload(process: &Process, linux: &Linux) -> Result<Payload, Error> {
         oom_score: process.oom_score_adj(),
         identity,
         seccomp,
-        apparmor: process
-            .apparmor_profile()
-            .clone()
-            .filter(|profile| !profile.is_empty()),
+        label: named(process.selinux_label()),
+        apparmor: named(process.apparmor_profile()),
         personality: personality::plan(linux)?,
         program: program(process),
         remarks,
     })
+}
+
+fn named(text: &Option<String>) -> Option<String> {
+    text.clone().filter(|name| !name.is_empty())
 }
 
 fn root(bundle: &Bundle, namespaces: &Namespaces, wishes: Wishes) -> Root {

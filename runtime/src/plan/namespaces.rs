@@ -61,7 +61,8 @@ impl Namespaces {
         self.clone_flags != 0 || !self.join.is_empty() || !self.join_before.is_empty()
     }
 
-    fn has(&self, kind: CloneFlags) -> bool {
+    /// Whether one of this kind is made or joined.
+    pub fn has(&self, kind: CloneFlags) -> bool {
         self.clone_flags & kind.bits() as u64 != 0 || self.join.iter().any(|join| join.kind == kind)
     }
 }

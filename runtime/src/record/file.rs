@@ -36,6 +36,9 @@ pub struct State {
     /// The cgroup that was made for it, from the root of the hierarchy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<PathBuf>,
+    /// Directories of its class of service that go away with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resctrl: Vec<PathBuf>,
     /// Whether killing the first process ends all others.
     pub own_pid_namespace: bool,
     /// From the configuration.

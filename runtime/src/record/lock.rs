@@ -298,6 +298,7 @@ mod tests {
             created: "2026-01-01T00:00:00Z".to_owned(),
             owner: 0,
             cgroup: None,
+            resctrl: Vec::new(),
             own_pid_namespace: true,
             annotations: Default::default(),
             poststart: Vec::new(),

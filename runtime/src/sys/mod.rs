@@ -6,6 +6,7 @@
 pub mod capabilities;
 pub mod clone;
 pub mod descriptors;
+pub mod files;
 pub mod network;
 pub mod process;
 pub mod scheduling;

@@ -1,0 +1,91 @@
+//! Labels, profiles and classes that this host may not have: then they are errors. Needs root.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test tells by failing")]
+
+mod rig;
+
+use std::path::Path;
+
+use rig::Rig;
+use rig::guest::{exec, refused, sleeping};
+use serde_json::{Value, json};
+
+fn selinux() -> bool {
+    Path::new("/sys/fs/selinux/enforce").exists()
+}
+
+fn apparmor() -> bool {
+    std::fs::read_to_string("/sys/module/apparmor/parameters/enabled")
+        .is_ok_and(|it| it.starts_with('Y'))
+}
+
+#[test]
+fn selinux_labels() {
+    type Change = fn(&mut Value);
+    let label = "system_u:object_r:container_file_t:s0:c1,c2";
+    let table: [(Change, &str); 2] = [
+        (
+            |c| c["process"]["selinuxLabel"] = json!("system_u:system_r:container_t:s0:c1,c2"),
+            "process.selinuxLabel",
+        ),
+        (
+            |c| c["linux"]["mountLabel"] = json!("system_u:object_r:container_file_t:s0:c1,c2"),
+            "linux.mountLabel",
+        ),
+    ];
+    for (change, field) in table {
+        let rig = Rig::new();
+        rig.config(change)
+            .args(&["cat", "/proc/self/mountinfo", "/proc/self/attr/current"]);
+        match selinux() {
+            true => assert!(rig.run().ok().contains(":c1,c2")),
+            false => {
+                let err = rig.run().refused();
+                assert!(err.contains(&format!("{field}: SELinux is off")), "{err}");
+            }
+        }
+        rig.assert_clean();
+    }
+    let rig = sleeping(|config| {
+        config["process"]["selinuxLabel"] = json!("");
+        config["linux"]["mountLabel"] = json!("");
+    });
+    if !selinux() {
+        let err = refused(exec(&rig, &["--process-label", label, "c", "true"]));
+        assert!(err.contains("process.selinuxLabel"), "{err}");
+    }
+}
+
+#[test]
+fn apparmor_profiles() {
+    let rig = sleeping(|config| config["process"]["apparmorProfile"] = json!(""));
+    let err = refused(exec(&rig, &["--apparmor", "no_such_profile", "c", "true"]));
+    assert!(err.contains("AppArmor profile 'no_such_profile'"), "{err}");
+    if apparmor() {
+        let words = [
+            "--apparmor",
+            "unconfined",
+            "c",
+            "cat",
+            "/proc/self/attr/current",
+        ];
+        assert!(exec(&rig, &words).ok().starts_with("unconfined"));
+    }
+}
+
+#[test]
+fn classes_of_service() {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let rig = Rig::new();
+    rig.config(|config| config["linux"]["intelRdt"] = json!({"closID": "/"}));
+    rig.args(&["true"]);
+    match mounts.contains(" - resctrl ") {
+        true => drop(rig.run().ok()),
+        false => {
+            let err = rig.run().refused();
+            assert!(err.contains("linux.intelRdt: no resctrl"), "{err}");
+        }
+    }
+    rig.config(|config| config["linux"]["intelRdt"] = json!({"closID": "../x"}));
+    assert!(rig.run().refused().contains("linux.intelRdt.closID"));
+    rig.assert_clean();
+}
