@@ -1,6 +1,5 @@
 //! Labels of SELinux and profiles of AppArmor: the program's, its keys' and the mounts'.
 
-use std::fs::File;
 use std::io::{Error as IoError, ErrorKind};
 use std::os::fd::AsRawFd;
 
@@ -71,9 +70,7 @@ pub fn label_queues(root: &NewRoot, plan: &Plan) -> Result<(), Error> {
         if matches!(&step.what, What::New { kind, .. } if kind == "mqueue") {
             let what = || format!("label '{}' as linux.mountLabel says", step.target.display());
             let found = root.beneath.resolve(&step.target);
-            let found: File = File::from(std::os::fd::OwnedFd::from(
-                found.map_err(|error| failed(what(), error))?,
-            ));
+            let found = found.map_err(|errno| failed(what(), errno))?;
             let path = format!("/proc/self/fd/{}", found.as_raw_fd());
             sys::files::set_attribute(&path, c"security.selinux", label)
                 .map_err(|errno| failed(what(), errno))?;

@@ -8,6 +8,7 @@ pub mod clone;
 pub mod descriptors;
 pub mod files;
 pub mod network;
+pub mod open;
 pub mod process;
 pub mod scheduling;
 pub mod seccomp;
