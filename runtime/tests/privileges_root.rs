@@ -61,7 +61,32 @@ fn unknown_capabilities_are_passed_over() {
         config["process"]["capabilities"] = json!({"bounding": list, "permitted": list});
     });
     rig.script(STATUS);
-    assert_eq!(sets(&rig.run().ok()), [0, KILL, KILL, KILL, 0]);
+    let ended = rig.run();
+    assert!(ended.err.contains("[CAP_OF_TOMORROW]"), "{}", ended.err);
+    assert_eq!(sets(&ended.ok()), [0, KILL, KILL, KILL, 0]);
+}
+
+/// Who may pass over permissions may execute what is executable for anybody.
+#[test]
+fn capabilities_count_for_the_program_too() {
+    use std::os::unix::fs::PermissionsExt;
+    let rig = Rig::new();
+    let tool = rig.rootfs().join("bin/tool");
+    std::fs::copy(rig.rootfs().join("bin/busybox"), &tool).unwrap();
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o744)).unwrap();
+    rig.config(|config| config["process"]["user"] = json!({"uid": 33, "gid": 33}));
+    for name in ["/bin/tool", "tool"] {
+        rig.config(|config| config["process"]["capabilities"] = json!({}));
+        rig.args(&[name, "true"]).run().refused();
+        rig.config(|config| {
+            let one = json!(["CAP_DAC_OVERRIDE"]);
+            config["process"]["capabilities"] = json!({"bounding": one, "permitted": one,
+                "effective": one, "inheritable": one, "ambient": one});
+        });
+        // The name chooses the applet.
+        rig.args(&[name, "true"]);
+        assert!(!rig.run().err.contains("cannot execute"));
+    }
 }
 
 #[test]

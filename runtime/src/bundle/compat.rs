@@ -6,8 +6,9 @@
 
 use serde_json::{Map, Value, json};
 
-/// Translates what older configurations said differently.
-pub fn modernise(config: &mut Value) {
+/// Translates what older configurations said differently. Gives the names of capabilities that were
+/// left out.
+pub fn modernise(config: &mut Value) -> Vec<String> {
     if let Some(object) = config.as_object_mut() {
         let linux = object.entry("linux").or_insert(Value::Null);
         if linux.is_null() {
@@ -17,9 +18,10 @@ pub fn modernise(config: &mut Value) {
     }
     move_to_process(config, "capabilities");
     move_to_process(config, "rlimits");
+    let mut unknown = Vec::new();
     if let Some(capabilities) = config.pointer_mut("/process/capabilities") {
         expand_capabilities(capabilities);
-        forget_unknown_capabilities(capabilities);
+        unknown = forget_unknown_capabilities(capabilities);
     }
     if let Some(process) = config
         .pointer_mut("/process")
@@ -40,6 +42,7 @@ pub fn modernise(config: &mut Value) {
         drop_empty_path(namespace);
     }
     drop_nulls(config);
+    unknown
 }
 
 /// Before 1.0 capabilities and limits stood below `linux`.
@@ -67,7 +70,8 @@ fn expand_capabilities(capabilities: &mut Value) {
 }
 
 /// A capability that this program has never heard of cannot be granted; as with runc, the rest is.
-fn forget_unknown_capabilities(capabilities: &mut Value) {
+fn forget_unknown_capabilities(capabilities: &mut Value) -> Vec<String> {
+    let mut unknown = Vec::new();
     for set in capabilities
         .as_object_mut()
         .into_iter()
@@ -75,10 +79,17 @@ fn forget_unknown_capabilities(capabilities: &mut Value) {
     {
         if let Some(names) = set.as_array_mut() {
             names.retain(|name| {
-                serde_json::from_value::<oci_spec::runtime::Capability>(name.clone()).is_ok()
+                let parsed = serde_json::from_value::<oci_spec::runtime::Capability>(name.clone());
+                if parsed.is_err() {
+                    unknown.extend(name.as_str().map(str::to_owned));
+                }
+                parsed.is_ok()
             });
         }
     }
+    unknown.sort();
+    unknown.dedup();
+    unknown
 }
 
 /// The parser (oci-spec 0.10) spells two of the specification's flags in a way of its own.

@@ -78,6 +78,8 @@ pub struct Bundle {
     pub hooks: Hooks,
     /// Host and domain name.
     pub names: Names,
+    /// Names of capabilities that nobody knows, and that the process does without.
+    pub unknown_capabilities: Vec<String>,
     /// Free-form facts that are handed on in the state.
     pub annotations: std::collections::HashMap<String, String>,
 }
@@ -122,21 +124,26 @@ pub fn look(dir: &Path) -> Result<Bundle, Error> {
 /// The same from the text that was in config.json when the container was made.
 pub fn understand(dir: &Path, text: Vec<u8>) -> Result<Bundle, Error> {
     let path = dir.join("config.json");
-    let spec = parse(&text).map_err(|reason| Error::Parse {
+    let (spec, unknown) = parse(&text).map_err(|reason| Error::Parse {
         path: path.clone(),
         reason,
     })?;
-    bundle(dir, text, spec).map_err(|complaint| field(&path, complaint))
+    let bundle = bundle(dir, text, spec).map_err(|complaint| field(&path, complaint))?;
+    Ok(Bundle {
+        unknown_capabilities: unknown,
+        ..bundle
+    })
 }
 
 /// Text to specification: old forms are translated before the types are checked.
-fn parse(text: &[u8]) -> Result<Spec, String> {
+fn parse(text: &[u8]) -> Result<(Spec, Vec<String>), String> {
     let mut config: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     if !config.is_object() {
         return Err("it is not a JSON object".to_owned());
     }
-    compat::modernise(&mut config);
-    serde_json::from_value(config).map_err(|error| error.to_string())
+    let unknown = compat::modernise(&mut config);
+    let spec = serde_json::from_value(config).map_err(|error| error.to_string())?;
+    Ok((spec, unknown))
 }
 
 /// Specification to bundle: what must be there is there, what cannot be done is refused.
@@ -147,6 +154,7 @@ fn bundle(dir: &Path, text: Vec<u8>, spec: Spec) -> Result<Bundle, Complaint> {
     Ok(Bundle {
         dir: dir.to_owned(),
         text,
+        unknown_capabilities: Vec::new(),
         rootfs: dir.join(root.path()),
         readonly: root.readonly().unwrap_or(false),
         process: spec.process().clone().ok_or_else(|| missing("process"))?,
@@ -192,7 +200,7 @@ mod tests {
     fn try_with(change: impl FnOnce(&mut Value)) -> Result<Bundle, Complaint> {
         let mut config = default_config();
         change(&mut config);
-        let spec = parse(config.to_string().as_bytes()).unwrap();
+        let (spec, _) = parse(config.to_string().as_bytes()).unwrap();
         bundle(Path::new("/b"), Vec::new(), spec)
     }
 

@@ -108,7 +108,7 @@ fn merged(configured: Option<&[String]>, more: &[String]) -> Vec<String> {
 }
 
 /// Ambient ones need inheritable ones, which nothing here grants; so they are extended only where
-/// the configuration has some.
+/// the configuration has some, as with runc. Those that are not inheritable come to nothing.
 fn extended(mut sets: LinuxCapabilities, more: &[Capability]) -> LinuxCapabilities {
     let with_more = |set: &Option<Capabilities>| -> Option<Capabilities> {
         Some(set.iter().flatten().chain(more).copied().collect())
@@ -121,7 +121,6 @@ fn extended(mut sets: LinuxCapabilities, more: &[Capability]) -> LinuxCapabiliti
         .as_ref()
         .is_some_and(|set| !set.is_empty())
     {
-        sets.set_inheritable(with_more(sets.inheritable()));
         sets.set_ambient(with_more(sets.ambient()));
     }
     sets

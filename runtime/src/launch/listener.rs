@@ -41,9 +41,9 @@ pub fn introduce(
 
 fn send(listener: &Listener, state: &str, descriptor: RawFd) -> Result<(), Error> {
     let path = listener.path.display();
-    let socket = UnixStream::connect(&listener.path).map_err(|error| {
-        let what = format!("connect with seccomp agent at linux.seccomp.listenerPath '{path}'");
-        step(what, error)
+    let socket = UnixStream::connect(&listener.path).map_err(|source| Error::Agent {
+        path: listener.path.clone(),
+        source,
     })?;
     let rights = [descriptor];
     let sent = sendmsg::<()>(

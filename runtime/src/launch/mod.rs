@@ -60,6 +60,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Nobody listens for the filter.
+    #[error("failed to connect with seccomp agent at linux.seccomp.listenerPath '{path}'")]
+    Agent {
+        /// The socket.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
     /// Flags or fields that contradict each other.
     #[error("{0}")]
     Usage(&'static str),

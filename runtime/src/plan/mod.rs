@@ -201,10 +201,20 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
         masks: masks(bundle),
         sysctls: sysctl::plan(&bundle.linux)?,
         names: bundle.names.clone(),
-        payload: payload(&bundle.process, &bundle.linux)?,
+        payload: with_remark(payload(&bundle.process, &bundle.linux)?, bundle),
         hooks: bundle.hooks.clone(),
         namespaces,
     })
+}
+
+/// The program starts without capabilities that nobody knows, and its owner is told.
+fn with_remark(mut payload: Payload, bundle: &Bundle) -> Payload {
+    let names = bundle.unknown_capabilities.join(" ");
+    if !names.is_empty() {
+        let text = format!("ignoring unknown or unavailable capabilities: [{names}]");
+        payload.remarks.push(Remark::Warning(text));
+    }
+    payload
 }
 
 /// What an exec needs too: the process, and of the container what holds for each of its processes.
