@@ -10,8 +10,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 BUILD_PACKAGES := gcc libc6-dev libostree-dev libseccomp-dev pkg-config
 TEST_PACKAGES := attr busybox-static e2fsprogs iproute2 libcap2-bin mmdebstrap openssl ostree procps systemd-container util-linux
+BENCH_PACKAGES := bubblewrap crun runc strace time
 
-.PHONY: help build check unit e2e test demo deps build-deps cargo manual install clean
+.PHONY: help build check unit e2e test demo bench-start deps build-deps cargo manual install clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +37,10 @@ unit: deps cargo ## tests of the two crates; those that say so in their name nee
 
 e2e: deps build ## real machines, a real registry
 	SYSC_BIN=$(DIST) cargo test -p sysc-tests
+
+bench-start: deps build ## how fast containers start, beside crun, runc and bubblewrap
+	@$(call from-debian,$(BENCH_PACKAGES))
+	SYSC_BIN=$(DIST) cargo run --quiet --release -p sysc-tests --bin bench-start -- --chart docs
 
 manual: build-deps cargo ## manual pages and completions, into target/manual
 	cargo run --quiet -p sysc --example sysc-manual -- target/manual
