@@ -21,7 +21,7 @@ mod terminal;
 use std::convert::Infallible;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use crate::hooks;
+use crate::hooks::{self, Place};
 use crate::ladder::ChildEnd;
 use crate::plan::{DEFAULT_UMASK, Payload, Plan};
 use crate::record::HookState;
@@ -144,7 +144,11 @@ fn be_first(plan: &Plan, state: &HookState, child: &Child) -> Result<Infallible,
     let program = identity::assume(&plan.payload, child)?;
     await_start(child)?;
     let hooks = plan.hooks.start_container().as_deref();
-    hooks::run("startContainer", hooks, &state.text("created", pid))?;
+    let place = Place {
+        env: &program.env,
+        ..Place::default()
+    };
+    hooks::run_at(place, "startContainer", hooks, &state.text("created", pid))?;
     exec::execute(&plan.payload, &program)
 }
 
@@ -245,11 +249,15 @@ fn creation_hooks(
         child.ladder.ask_hooks().map_err(|_| Error::Orphaned)?;
         await_go(child)?;
     }
-    let state = state.text("creating", pid);
-    Ok(hooks::run(
+    let place = Place {
+        dir: Some(&plan.root.path),
+        ..Place::default()
+    };
+    Ok(hooks::run_at(
+        place,
         "createContainer",
         plan.hooks.create_container().as_deref(),
-        &state,
+        &state.text("creating", pid),
     )?)
 }
 

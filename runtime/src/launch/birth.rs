@@ -4,10 +4,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Pid, getuid};
 use std::fs::File;
 
-use super::{
-    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, rungs, step,
-    write_pid_file,
-};
+use super::{Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, rungs, step};
 use crate::bundle::Bundle;
 use crate::inside::{self, StartGate, Task};
 use crate::ladder::{HostEnd, ladder};
@@ -44,9 +41,7 @@ pub fn give(
         .and_then(|state| {
             let terminal = console.serve()?;
             claim.write(&state)?;
-            if let Some(path) = &request.pid_file {
-                write_pid_file(path, child.pid)?;
-            }
+            request.handles.give(&child)?;
             Ok((state, terminal))
         });
     match made {
@@ -175,11 +170,22 @@ fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> R
     if let Cgroup::Own { path, resources } = &plan.cgroup {
         cgroup::join(path, resources, child.pid)?;
     }
+    let place = hooks::Place {
+        dir: Some(&seen.bundle),
+        ..hooks::Place::default()
+    };
     rungs::until_ready(ladder, || {
-        let text = seen.text("creating", Some(child.pid.as_raw()));
-        hooks::run("prestart", plan.hooks.prestart().as_deref(), &text)?;
+        let text = |status| seen.text(status, Some(child.pid.as_raw()));
+        // Hooks of this kind are from a time at which the container counted as created by now.
+        let prestart = plan.hooks.prestart().as_deref();
+        hooks::run_at(place, "prestart", prestart, &text("created"))?;
         let create = plan.hooks.create_runtime().as_deref();
-        Ok(hooks::run("createRuntime", create, &text)?)
+        Ok(hooks::run_at(
+            place,
+            "createRuntime",
+            create,
+            &text("creating"),
+        )?)
     })
 }
 
