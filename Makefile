@@ -23,6 +23,7 @@ test: cargo deps check unit e2e ## everything that is checked
 
 build: build-deps cargo ## both programs, into target/dist
 	cargo build --release -p sysc
+	SYSC_COMMIT=$$(git rev-parse --short=12 HEAD) \
 	RUSTFLAGS='-C target-feature=+crt-static' LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH=/usr/lib/$(ARCH)-linux-gnu \
 		cargo build --release -p sysc-runtime --target $(TARGET)
 	install -D -t $(DIST) $(BUILD)/release/sysc $(BUILD)/$(TARGET)/release/sysc-runtime

@@ -1,6 +1,6 @@
 //! Every verb and flag, said once. The spelling is runc's, so that its callers find theirs.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -11,11 +11,13 @@ mod limits;
 pub use exec::ExecArgs;
 pub use limits::{EventsArgs, UpdateArgs};
 
+use crate::record::OCI_VERSION;
+
 /// Starts containers from OCI bundles.
 #[derive(Debug, Parser)]
 #[command(
     name = "sysc-runtime",
-    version = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.2.1"),
+    version,
     disable_version_flag = true,
     subcommand_required = true
 )]
@@ -135,6 +137,9 @@ pub struct CreateArgs {
     /// File that the number of the first process is written to
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
+    /// Socket that a descriptor for the first process is sent to
+    #[arg(long, value_name = "SOCKET")]
+    pub pidfd_socket: Option<PathBuf>,
     /// Enter the root without pivot_root, for hosts whose root is a ramfs
     #[arg(long)]
     pub no_pivot: bool,
@@ -257,6 +262,19 @@ impl Verb {
     }
 }
 
+/// What `--version` says: lines that callers of runc know how to read. A program is called what its
+/// file is called.
+pub fn version(called: Option<OsString>) -> String {
+    let path = PathBuf::from(called.unwrap_or_default());
+    let name = path.file_name().unwrap_or(OsStr::new("sysc-runtime"));
+    format!(
+        "{} version {}\ncommit: {}\nspec: {OCI_VERSION}",
+        name.display(),
+        env!("CARGO_PKG_VERSION"),
+        option_env!("SYSC_COMMIT").unwrap_or("unknown"),
+    )
+}
+
 /// Words to meaning.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(words)
@@ -276,13 +294,21 @@ mod tests {
     }
 
     #[test]
+    fn a_version_is_told_under_the_name_that_was_called() {
+        let told = version(Some("/usr/bin/runc".into()));
+        assert!(told.starts_with("runc version 0."), "{told}");
+        assert_eq!(told.lines().count(), 3);
+        assert!(version(None).starts_with("sysc-runtime version"));
+    }
+
+    #[test]
     fn lines_that_units_and_engines_write() {
         let table = [
             "sysc-runtime run -d --pid-file /run/container-etcd.pid etcd",
             "sysc-runtime --root /x --log /l --log-format json --systemd-cgroup create --bundle /b \
-             --pid-file /p --console-socket /s --no-pivot --no-new-keyring --preserve-fds 2 c",
+             --pid-file /p --pidfd-socket /f --console-socket /s --no-pivot --no-new-keyring --preserve-fds 2 c",
             "sysc-runtime exec -d -t -u 1:2 -g 5 -e A=1 --env B=2 --cwd / -c CAP_KILL --cap net_raw \
-             --pid-file /p --console-socket /s --preserve-fds 1 --no-new-privs --apparmor a \
+             --pid-file /p --pidfd-socket /f --console-socket /s --preserve-fds 1 --no-new-privs --apparmor a \
              --process-label l --cgroup cpu:/x --ignore-paused c sh -c -x",
             "sysc-runtime exec --process /p.json c",
             "sysc-runtime ps -f json c",

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Err(error) => return report::failure(&log, &error, failed),
     };
     if cli.verb.enters_a_container()
-        && let Err(error) = seal::seal(&passed)
+        && let Err(error) = seal::seal()
     {
         return report::failure(&log, &error, failed);
     }

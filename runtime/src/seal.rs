@@ -25,8 +25,9 @@ const SEALS: SealFlag = SealFlag::F_SEAL_SEAL
     .union(SealFlag::F_SEAL_GROW)
     .union(SealFlag::F_SEAL_WRITE);
 
-/// Runs on from a sealed copy. Returns when this process already does.
-pub fn seal(passed: &Passed) -> Result<()> {
+/// Runs on from a sealed copy, with all descriptors that we were given: a file that the command line
+/// names can be one of them. Returns when this process already does.
+pub fn seal() -> Result<()> {
     let itself = File::open("/proc/self/exe").context("cannot open our own executable")?;
     // Only a memfd has seals; whoever made this one, nobody can change it any more.
     let seals = fcntl(itself.as_raw_fd(), FcntlArg::F_GET_SEALS).unwrap_or(0);
@@ -34,8 +35,6 @@ pub fn seal(passed: &Passed) -> Result<()> {
         // Else process lists show the name of the memory that we run from.
         return prctl::set_name(c"sysc-runtime").context("cannot set our own name");
     }
-    // The copy takes the lowest free number, which must not be one that the payload is promised.
-    sys::descriptors::close_on_exec_from(3 + passed.count).context("cannot close descriptors")?;
     let copy = sealed_copy(itself).context("cannot copy our own executable to memory")?;
     let texts = |items: &mut dyn Iterator<Item = Vec<u8>>| -> Result<Vec<CString>> {
         Ok(items.map(CString::new).collect::<Result<_, _>>()?)

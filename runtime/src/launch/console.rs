@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use nix::sys::termios::{OutputFlags, SetArg, tcgetattr, tcsetattr};
+
 use super::{Error, step};
 use crate::plan::Program;
 
@@ -74,12 +76,23 @@ impl Console {
             Console::None | Console::Away(_) => Ok(None),
             Console::Here { ours, childs } => {
                 drop(childs);
-                receive(&ours).map(|master| Some(Terminal(master)))
+                let master = receive(&ours)?;
+                leave_line_ends(&master)
+                    .map_err(|errno| step("set the terminal's output mode", errno))?;
+                Ok(Some(Terminal(master)))
             }
         }
     }
 }
 
+/// What we hand on goes to a terminal of its own, which returns the carriage itself, or to a file
+/// or pipe, which wants none of that.
+fn leave_line_ends(master: &File) -> nix::Result<()> {
+    let mut mode = tcgetattr(master)?;
+    mode.output_flags.remove(OutputFlags::ONLCR);
+    tcsetattr(master, SetArg::TCSANOW, &mode)
+}
+
 fn receive(socket: &UnixStream) -> Result<File, Error> {
-    crate::sys::terminal::receive(socket).map_err(|errno| step("take the terminal over", errno))
+    crate::sys::passing::receive(socket).map_err(|errno| step("take the terminal over", errno))
 }

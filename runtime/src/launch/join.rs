@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 
-use super::{Console, Error, Terminal, kill_child, rungs, step, write_pid_file};
+use super::{Console, Error, Handles, Terminal, kill_child, rungs, step};
 use crate::cgroup::{self, Below};
 use crate::inside::{self, Passed, StartGate, Target, Task};
 use crate::ladder::{HostEnd, Said, ladder};
@@ -38,8 +38,8 @@ pub struct Visit {
     pub payload: Payload,
     /// Whether nobody waits for it.
     pub detached: bool,
-    /// Where its number is written, if anywhere.
-    pub pid_file: Option<PathBuf>,
+    /// How the caller gets hold of it.
+    pub handles: Handles,
     /// Where its terminal goes.
     pub console_socket: Option<PathBuf>,
     /// Cgroups below the container's own to be in instead.
@@ -188,8 +188,5 @@ fn bring_up(state: &State, visit: &Visit, child: &Child, ladder: &HostEnd) -> Re
     rungs::score_and_limit(&visit.payload, child.pid)?;
     cgroup::enter(&state.home(), &visit.cgroups, child.pid)?;
     rungs::until_ready(ladder, || Ok(()))?;
-    match &visit.pid_file {
-        Some(path) => write_pid_file(path, child.pid),
-        None => Ok(()),
-    }
+    visit.handles.give(child)
 }

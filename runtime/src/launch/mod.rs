@@ -7,6 +7,7 @@
 mod birth;
 mod clear;
 mod console;
+mod handles;
 mod idmap;
 mod join;
 mod rungs;
@@ -14,8 +15,6 @@ mod wait;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-
-use nix::unistd::Pid;
 
 use crate::ladder::HostEnd;
 use crate::record::{self, Id, Registry, State};
@@ -25,6 +24,7 @@ use crate::{bundle, cgroup, facts, hooks, plan};
 
 pub use clear::end_and_forget;
 pub use console::{Console, Terminal};
+pub use handles::Handles;
 pub use join::{Guest, Visit, join};
 pub use wait::supervise;
 
@@ -75,8 +75,8 @@ pub struct Request {
     pub bundle: PathBuf,
     /// Who starts it.
     pub start: StartedBy,
-    /// Where its number is written, if anywhere.
-    pub pid_file: Option<PathBuf>,
+    /// How the caller gets hold of it.
+    pub handles: Handles,
     /// Where its terminal goes.
     pub console_socket: Option<PathBuf>,
     /// What the command line adds.
@@ -168,9 +168,4 @@ struct Ends {
     ladder: crate::ladder::ChildEnd,
     console: Option<OwnedFd>,
     gate: crate::inside::StartGate,
-}
-
-fn write_pid_file(path: &std::path::Path, pid: Pid) -> Result<(), Error> {
-    record::write_whole(path, pid.to_string().as_bytes(), 0o644)
-        .map_err(|error| step(format!("write pid file '{}'", path.display()), error))
 }

@@ -20,7 +20,7 @@ mod members;
 use std::path::PathBuf;
 
 pub use alive::ProcessId;
-pub use file::{HookState, State};
+pub use file::{HookState, OCI_VERSION, State};
 pub use id::Id;
 pub use lock::{Claim, Registry, write_whole};
 pub use members::members;

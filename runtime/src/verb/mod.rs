@@ -27,7 +27,7 @@ use anyhow::{Result, bail};
 use crate::cgroup;
 use crate::cli::{Cli, CreateArgs, Verb};
 use crate::inside::Passed;
-use crate::launch::{Request, StartedBy};
+use crate::launch::{Handles, Request, StartedBy};
 use crate::plan::Wishes;
 use crate::record::{Id, Registry, State};
 use crate::report::Log;
@@ -72,7 +72,10 @@ fn request(args: &CreateArgs, passed: Passed, start: StartedBy) -> Result<Reques
         id: Id::parse(&args.id)?,
         bundle: args.bundle.clone(),
         start,
-        pid_file: args.pid_file.clone(),
+        handles: Handles {
+            pid_file: args.pid_file.clone(),
+            pidfd_socket: args.pidfd_socket.clone(),
+        },
         console_socket: args.console_socket.clone(),
         wishes: Wishes {
             no_pivot: args.no_pivot,
