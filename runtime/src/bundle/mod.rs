@@ -15,7 +15,7 @@ use oci_spec::runtime::{Hooks, Linux, Mount, Process, Spec};
 use serde_json::Value;
 
 pub use default::{default_config, rootless_config};
-pub use visitor::{Changes, changed, read_process};
+pub use visitor::{Changes, changed, merged, read_process};
 
 /// Why a bundle cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -23,7 +23,7 @@ pub use mounts::{Attributes, MountStep, What};
 pub use namespaces::{Join, Mapping, Namespaces};
 pub use seccomp::Seccomp;
 
-use crate::bundle::{Bundle, Names};
+use crate::bundle::{self, Bundle, Names};
 use crate::facts::Facts;
 
 /// Why no plan can be made.
@@ -247,7 +247,7 @@ fn personality(linux: &Linux) -> Option<u64> {
 fn program(process: &Process) -> Program {
     Program {
         args: process.args().clone().unwrap_or_default(),
-        env: process.env().clone().unwrap_or_default(),
+        env: bundle::merged(None, process.env().as_deref().unwrap_or_default()),
         cwd: process.cwd().clone(),
         terminal: process.terminal().unwrap_or(false),
         terminal_size: process
