@@ -195,6 +195,13 @@ mod tests {
     }
 
     #[test]
+    fn versions_of_all_times_are_accepted() {
+        for version in ["0.3.0", "1.0.0-rc5", "1.2.1+x", "1.0.2-dev", "1.3.0"] {
+            try_with(|c| c["ociVersion"] = version.into()).unwrap();
+        }
+    }
+
+    #[test]
     fn what_is_no_configuration_is_told_so() {
         for text in ["", "{", "[]", "\"x\""] {
             assert!(parse(text.as_bytes()).is_err(), "{text}");
@@ -215,6 +222,8 @@ mod tests {
                 "process.args",
             ),
             (|c| c["process"]["cwd"] = "here".into(), "process.cwd"),
+            (|c| c["ociVersion"] = "invalid".into(), "ociVersion"),
+            (|c| c["ociVersion"] = "1.2".into(), "ociVersion"),
             (
                 |c| c["process"]["env"][0] = "NOEQUALS".into(),
                 "process.env[0]",

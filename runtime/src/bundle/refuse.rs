@@ -9,6 +9,7 @@ use super::Complaint;
 
 /// Looks through the whole configuration; the first thing that is wrong is returned.
 pub fn check(spec: &Spec) -> Result<(), Complaint> {
+    check_version(spec.version())?;
     let process = spec
         .process()
         .as_ref()
@@ -22,6 +23,20 @@ pub fn check(spec: &Spec) -> Result<(), Complaint> {
         check_linux(linux)?;
     }
     Ok(())
+}
+
+/// `1.2.3`, `1.0.0-rc5`, `1.2.3+build`. What a version demands is seen by its fields, so every one is
+/// taken.
+fn check_version(version: &str) -> Result<(), Complaint> {
+    let core = version.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Vec<_> = core.split('.').map(str::parse::<u32>).collect();
+    match numbers.len() == 3 && numbers.iter().all(Result::is_ok) {
+        true => Ok(()),
+        false => Err(complaint(
+            "ociVersion",
+            &format!("'{version}' is not a version"),
+        )),
+    }
 }
 
 /// What holds for every process, be it a container's first or an exec's.
