@@ -67,7 +67,7 @@ impl Log {
 /// Tells why the command failed; the verb's status for that is handed through.
 pub fn failure(log: &Log, error: &anyhow::Error, status: u8) -> ExitCode {
     let message = one_line(error);
-    eprintln!("sysc-runtime: {message}");
+    eprintln!("sysc-runtime: error: {message}");
     log.append("error", &message);
     ExitCode::from(status)
 }

@@ -111,3 +111,36 @@ fn a_variable_is_there_once_and_home_is_never_empty() {
     found.sort_unstable();
     assert_eq!(found, ["A=2", "HOME=/root", "PATH=/bin"]);
 }
+
+#[test]
+fn a_created_container_ends_when_it_is_asked_to() {
+    let rig = Rig::new();
+    for signal in ["TERM", "INT", "HUP", "QUIT"] {
+        rig.runtime(&["create", "c"]).ok();
+        rig.runtime(&["kill", "c", signal]).ok();
+        rig.until("c", "stopped");
+        rig.runtime(&["delete", "c"]).ok();
+    }
+}
+
+#[test]
+fn the_payload_handles_its_signals_itself() {
+    let rig = Rig::new();
+    rig.script("grep -E 'Sig(Blk|Cgt)' /proc/self/status >/signals");
+    rig.runtime(&["create", "c"]).ok();
+    rig.runtime(&["start", "c"]).ok();
+    rig.until("c", "stopped");
+    let found = std::fs::read_to_string(rig.rootfs().join("signals")).unwrap();
+    let masks: Vec<_> = found.split_whitespace().skip(1).step_by(2).collect();
+    assert_eq!(masks, ["0000000000000000"; 2]);
+}
+
+#[test]
+fn errors_and_warnings_say_what_they_are() {
+    let rig = Rig::new();
+    let err = rig.runtime(&["state", "c"]).refused();
+    assert!(
+        err.starts_with("sysc-runtime: error: container 'c' "),
+        "{err}"
+    );
+}
