@@ -1,7 +1,7 @@
 //! Hooks: the only programs that the runtime starts besides the payload.
 //!
 //! In: a list of hooks and the state that each reads on its standard input. A hook that fails stops
-//! the list, and the error names its kind and its number, counted from 0, and ends with what the
+//! the list, unless all are to run, and the error names its kind and its number, counted from 0, and ends with what the
 //! hook itself had to say. What one that succeeds says is not kept.
 
 use std::fs::File;
@@ -53,15 +53,32 @@ pub fn run_at(
     hooks: Option<&[Hook]>,
     state: &str,
 ) -> Result<(), Error> {
-    for (number, hook) in hooks.unwrap_or_default().iter().enumerate() {
+    let mut each = outcomes(place, kind, hooks, state);
+    each.try_for_each(|outcome| outcome)
+}
+
+/// Runs all hooks, also after one that has failed.
+pub fn run_all(kind: &'static str, hooks: Option<&[Hook]>, state: &str) -> Vec<Error> {
+    let each = outcomes(Place::default(), kind, hooks, state);
+    each.filter_map(Result::err).collect()
+}
+
+/// A hook is run when its outcome is asked for.
+fn outcomes(
+    place: Place,
+    kind: &'static str,
+    hooks: Option<&[Hook]>,
+    state: &str,
+) -> impl Iterator<Item = Result<(), Error>> {
+    let numbered = hooks.unwrap_or_default().iter().enumerate();
+    numbered.map(move |(number, hook)| {
         run_one(hook, state, place).map_err(|reason| Error {
             kind,
             number,
             path: hook.path().display().to_string(),
             reason,
-        })?;
-    }
-    Ok(())
+        })
+    })
 }
 
 fn run_one(hook: &Hook, state: &str, place: Place) -> Result<(), String> {

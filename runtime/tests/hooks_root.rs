@@ -131,9 +131,15 @@ fn a_start_container_hook_has_the_payloads_environment_and_the_last_word() {
 #[test]
 fn r18_a_failing_poststop_hook_is_only_a_warning() {
     let rig = Rig::new();
-    rig.config(|config| config["hooks"] = json!({"poststop": [{"path": "/bin/false"}]}));
+    let last = rig.bundle().join("last");
+    rig.config(|config| {
+        config["hooks"] = json!({"poststop": [
+            {"path": "/bin/false"},
+            {"path": "/bin/touch", "args": ["touch", last]}]});
+    });
     let ended = rig.script("exit 4").run();
     assert_eq!(ended.code, Some(4));
+    assert!(last.exists());
     assert!(
         ended
             .err
@@ -142,4 +148,19 @@ fn r18_a_failing_poststop_hook_is_only_a_warning() {
         ended.err
     );
     rig.assert_clean();
+}
+
+#[test]
+fn a_container_whose_start_has_failed_has_stopped() {
+    for kind in ["startContainer", "poststart"] {
+        let rig = Rig::new();
+        rig.args(&["sleep", "100"])
+            .config(|config| config["hooks"] = json!({(kind): [{"path": "/bin/false"}]}));
+        rig.runtime(&["create", "c"]).ok();
+        let err = rig.runtime(&["start", "c"]).refused();
+        assert!(err.contains(&format!("{kind} hook #0")), "{err}");
+        assert_eq!(rig.status("c"), "stopped", "{kind}");
+        rig.runtime(&["delete", "c"]).ok();
+        rig.assert_clean();
+    }
 }

@@ -63,7 +63,7 @@ fn undo(plan: &Plan, child: Child, seen: &HookState, error: Error) -> Error {
         // What cannot be removed now is removed when the name is used again.
         let _ = cgroup::remove(path);
     }
-    let _ = hooks::run(
+    let _ = hooks::run_all(
         "poststop",
         plan.hooks.poststop().as_deref(),
         &seen.text("stopped", None),

@@ -33,8 +33,8 @@ pub fn make_way(claim: &Claim) -> Result<(), Error> {
 }
 
 /// Ends what still runs, removes the cgroup, runs the poststop hooks, clears the record. The claim
-/// stays. A poststop hook that fails is told to the caller but stops nothing.
-pub fn end_and_forget(claim: &Claim, state: &State) -> Result<Option<hooks::Error>, Error> {
+/// stays. Poststop hooks that fail are told to the caller but stop nothing.
+pub fn end_and_forget(claim: &Claim, state: &State) -> Result<Vec<hooks::Error>, Error> {
     if let Some(path) = state
         .cgroup
         .as_ref()
@@ -44,17 +44,17 @@ pub fn end_and_forget(claim: &Claim, state: &State) -> Result<Option<hooks::Erro
         cgroup::signal(path, Signal::SIGKILL);
         cgroup::thaw(path)?;
     }
-    kill_and_wait(&state.init)?;
+    end(&state.init)?;
     if let Some(path) = &state.cgroup {
         cgroup::remove(path)?;
     }
     claim.clear()?;
     let text = state.for_hooks().text("stopped", None);
-    Ok(hooks::run("poststop", Some(&state.poststop), &text).err())
+    Ok(hooks::run_all("poststop", Some(&state.poststop), &text))
 }
 
 /// Kills a process and waits until it is gone. One that is gone already is fine.
-fn kill_and_wait(process: &ProcessId) -> Result<(), Error> {
+pub fn end(process: &ProcessId) -> Result<(), Error> {
     let failed = |errno| step(format!("kill process {}", process.pid), errno);
     let pidfd = match pidfd_open(Pid::from_raw(process.pid)) {
         Err(Errno::ESRCH) => return Ok(()),

@@ -22,7 +22,7 @@ use crate::sys::clone::Child;
 use crate::sys::process::{End, pidfd_send_signal, wait as wait_for};
 use crate::{bundle, cgroup, facts, hooks, plan};
 
-pub use clear::end_and_forget;
+pub use clear::{end, end_and_forget};
 pub use console::{Console, Terminal};
 pub use handles::Handles;
 pub use join::{Guest, Visit, join};
