@@ -9,6 +9,7 @@ use nix::sys::termios::{OutputFlags, SetArg, tcgetattr, tcsetattr};
 
 use super::{Error, step};
 use crate::plan::Program;
+use crate::sys::{passing, terminal};
 
 /// What becomes of the terminal's master.
 #[derive(Debug)]
@@ -76,11 +77,23 @@ impl Console {
             Console::None | Console::Away(_) => Ok(None),
             Console::Here { ours, childs } => {
                 drop(childs);
-                let master = receive(&ours)?;
-                leave_line_ends(&master)
+                let terminal = Terminal(receive(&ours)?);
+                leave_line_ends(&terminal.0)
                     .map_err(|errno| step("set the terminal's output mode", errno))?;
-                Ok(Some(Terminal(master)))
+                // Before the program can ask for it.
+                terminal.fit();
+                Ok(Some(terminal))
             }
+        }
+    }
+}
+
+impl Terminal {
+    /// Makes the payload's terminal as large as our own, if ours is one.
+    pub fn fit(&self) {
+        if let Some(size) = terminal::size(std::io::stdin()) {
+            // Smaller or larger than it looks is still a terminal.
+            let _ = terminal::set_size(&self.0, &size);
         }
     }
 }
@@ -94,5 +107,5 @@ fn leave_line_ends(master: &File) -> nix::Result<()> {
 }
 
 fn receive(socket: &UnixStream) -> Result<File, Error> {
-    crate::sys::passing::receive(socket).map_err(|errno| step("take the terminal over", errno))
+    passing::receive(socket).map_err(|errno| step("take the terminal over", errno))
 }
