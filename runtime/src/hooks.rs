@@ -37,8 +37,8 @@ pub struct Error {
 pub struct Place<'a> {
     /// Their working directory; ours without.
     pub dir: Option<&'a Path>,
-    /// The environment of those that name none.
-    pub env: &'a [String],
+    /// The environment of those that name none; ours without.
+    pub env: Option<&'a [String]>,
 }
 
 /// Runs hooks one after the other, wherever we are ourselves.
@@ -113,13 +113,12 @@ fn command(hook: &Hook, place: Place, said: &File) -> std::io::Result<Command> {
     if let [name, args @ ..] = hook.args().as_deref().unwrap_or_default() {
         command.arg0(name).args(args);
     }
-    let env = match hook.env().as_deref() {
-        None | Some([]) => place.env,
-        Some(own) => own,
-    };
+    let own = hook.env().as_deref().filter(|own| !own.is_empty());
+    if let Some(env) = own.or(place.env) {
+        let pairs = env.iter().filter_map(|entry| entry.split_once('='));
+        command.env_clear().envs(pairs);
+    }
     command
-        .env_clear()
-        .envs(env.iter().filter_map(|entry| entry.split_once('=')))
         .stdin(Stdio::piped())
         .stdout(said.try_clone()?)
         .stderr(said.try_clone()?);
@@ -229,7 +228,7 @@ mod tests {
             {"path": "/bin/sh", "args": script(""), "env": ["B=own"]},
         ]));
         let place = Place {
-            env: &lent,
+            env: Some(&lent),
             ..Place::default()
         };
         run_at(place, "startContainer", Some(&list), "{}").unwrap();

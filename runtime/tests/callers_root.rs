@@ -144,3 +144,11 @@ fn errors_and_warnings_say_what_they_are() {
         "{err}"
     );
 }
+
+#[test]
+fn a_working_directory_that_is_missing_is_made() {
+    let rig = Rig::new();
+    rig.args(&["pwd"])
+        .config(|config| config["process"]["cwd"] = json!("/srv/new/place"));
+    assert_eq!(rig.run().ok(), "/srv/new/place");
+}

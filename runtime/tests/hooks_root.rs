@@ -164,3 +164,22 @@ fn a_container_whose_start_has_failed_has_stopped() {
         rig.assert_clean();
     }
 }
+
+#[test]
+fn a_hook_on_the_host_that_names_no_environment_has_ours() {
+    let rig = Rig::new();
+    let hook = |name: &str, more: serde_json::Value| {
+        let script = format!("echo $OURS >{}", rig.bundle().join(name).display());
+        let mut hook = json!({"path": "/bin/sh", "args": ["sh", "-c", script]});
+        hook["env"] = more;
+        hook
+    };
+    rig.args(&["true"]).config(|config| {
+        config["hooks"] =
+            json!({"createRuntime": [hook("lent", json!([])), hook("own", json!(["A=1"]))]});
+    });
+    let status = rig.command(&["run", "c"]).env("OURS", "yes").status();
+    assert!(status.unwrap().success());
+    let read = |name| std::fs::read_to_string(rig.bundle().join(name)).unwrap();
+    assert_eq!((read("lent").trim(), read("own").trim()), ("yes", ""));
+}

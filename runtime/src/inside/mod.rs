@@ -146,7 +146,7 @@ fn be_first(plan: &Plan, state: &HookState, child: &Child) -> Result<Infallible,
     await_start(child)?;
     let hooks = plan.hooks.start_container().as_deref();
     let place = Place {
-        env: &program.env,
+        env: Some(&program.env),
         ..Place::default()
     };
     hooks::run_at(place, "startContainer", hooks, &state.text("created", pid))?;
@@ -209,6 +209,8 @@ fn make(plan: &Plan, state: &HookState, child: &Child) -> Result<Option<i32>, Er
     creation_hooks(plan, state, child, pid)?;
     let covers = mask::Covers::from_host(&plan.masks)?;
     root::enter(&plan.root, host)?;
+    // What cannot be made is missed, and told, when the payload is to begin there.
+    let _ = std::fs::create_dir_all(&plan.payload.program.cwd);
 
     sysctl::write_all(&plan.sysctls)?;
     terminal::set_up(
