@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+mod examples;
 mod exec;
 mod limits;
 
@@ -19,7 +20,8 @@ use crate::record::OCI_VERSION;
     name = "sysc-runtime",
     version,
     disable_version_flag = true,
-    subcommand_required = true
+    subcommand_required = true,
+    after_help = examples::RUNTIME
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -69,28 +71,40 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Create a container and start it
+    #[command(after_help = examples::RUN)]
     Run(RunArgs),
     /// Run another program in a container
+    #[command(after_help = examples::EXEC)]
     Exec(ExecArgs),
     /// Create a container, whose program waits for `start`
+    #[command(after_help = examples::CREATE)]
     Create(CreateArgs),
     /// Start the program of a created container
+    #[command(after_help = examples::START)]
     Start(IdArgs),
     /// Print what a container does, as JSON
+    #[command(after_help = examples::STATE)]
     State(IdArgs),
     /// Send a signal to a container
+    #[command(after_help = examples::KILL)]
     Kill(KillArgs),
     /// Remove what is left of a container that has stopped
+    #[command(after_help = examples::DELETE)]
     Delete(DeleteArgs),
     /// List the processes of a container
+    #[command(after_help = examples::PS)]
     Ps(PsArgs),
     /// Hold all processes of a container
+    #[command(after_help = examples::PAUSE)]
     Pause(IdArgs),
     /// Let the processes of a paused container go on
+    #[command(after_help = examples::RESUME)]
     Resume(IdArgs),
     /// Change the limits of a container
+    #[command(after_help = examples::UPDATE)]
     Update(UpdateArgs),
     /// Print what a container uses, as JSON
+    #[command(after_help = examples::EVENTS)]
     Events(EventsArgs),
     /// Refused: checkpoints are not supported
     #[command(hide = true)]
@@ -99,10 +113,13 @@ pub enum Verb {
     #[command(hide = true)]
     Restore(UnsupportedArgs),
     /// List containers
+    #[command(after_help = examples::LIST)]
     List(ListArgs),
     /// Write a config.json to begin with
+    #[command(after_help = examples::SPEC)]
     Spec(SpecArgs),
     /// Print what this runtime can do, as JSON
+    #[command(after_help = examples::FEATURES)]
     Features,
 }
 
