@@ -14,8 +14,9 @@ use nix::unistd::{Gid, Uid, fchownat};
 use pathrs::InodeType;
 use pathrs::error::ErrorKind;
 
-use super::mounts::{attach, clone_tree, file};
+use super::places::file;
 use super::root::NewRoot;
+use super::trees::{attach, clone_tree};
 use super::{Error, failed};
 use crate::plan::{Device, Devices, Kind, Placing};
 

@@ -13,10 +13,13 @@ mod join;
 mod mask;
 mod mounts;
 mod namespaces;
+mod places;
 mod root;
+mod sources;
 mod start;
 mod sysctl;
 mod terminal;
+mod trees;
 
 use std::convert::Infallible;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -29,6 +32,7 @@ use crate::sys::clone::spawn;
 
 pub use join::Target;
 pub use start::StartGate;
+pub(crate) use trees::clone_tree;
 
 /// What stopped the child. The text goes up the ladder.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +87,8 @@ pub struct Child {
     pub ladder: ChildEnd,
     /// Where the terminal's master is sent.
     pub console: Option<OwnedFd>,
+    /// Where sources come from that the host's side opens, if there are any.
+    pub sources: Option<ChildEnd>,
     /// What releases the payload.
     pub gate: StartGate,
     /// Descriptors that belong to the payload.
@@ -108,6 +114,7 @@ impl Child {
         keep.extend(more);
         keep.push(self.ladder.as_raw_fd());
         keep.extend(self.console.as_ref().map(AsRawFd::as_raw_fd));
+        keep.extend(self.sources.as_ref().map(AsRawFd::as_raw_fd));
         keep.extend((3..).take(self.passed.count as usize));
         crate::sys::descriptors::close_all_but(&keep)
     }
@@ -197,8 +204,10 @@ fn make(plan: &Plan, state: &HookState, child: &Child) -> Result<Option<i32>, Er
     let cgroups = namespaces::enter(plan)?;
     new_session_keyring(child)?;
 
-    let host = root::prepare(plan, cgroups)?;
-    mounts::make_all(&host, &plan.mounts)?;
+    root::cut_off(&plan.root)?;
+    let sources = sources::Sources::ask(plan, child)?;
+    let host = root::prepare(&plan.root, sources.root(&plan.root)?, cgroups)?;
+    mounts::make_all(&host, &plan.mounts, &sources)?;
     devices::make_all(&host, &plan.devices)?;
     let pid = number_on_host();
     creation_hooks(plan, state, child, pid)?;

@@ -5,7 +5,7 @@ use nix::unistd::{Pid, getuid};
 use std::fs::File;
 
 use super::{
-    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, rungs, step,
+    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, rungs, sources, step,
     write_pid_file,
 };
 use crate::bundle::Bundle;
@@ -30,8 +30,15 @@ pub fn give(
         annotations: bundle.annotations.clone().into_iter().collect(),
     };
     let (host_end, child_end) = ladder().map_err(|errno| step("make the ladder", errno))?;
+    let (sources, asks) = match plan.from_host() {
+        0 => (None, None),
+        _ => ladder()
+            .map(|(host, child)| (Some(host), Some(child)))
+            .map_err(|errno| step("make a ladder", errno))?,
+    };
     let ends = Ends {
         ladder: child_end,
+        sources: asks,
         console: console.child_end()?,
         gate: gate(request, claim)?,
     };
@@ -39,7 +46,7 @@ pub fn give(
         rungs::hold_signals()?;
     }
     let child = clone(plan, request, &seen, ends)?;
-    let made = bring_up(plan, &child, &host_end, &seen)
+    let made = bring_up(plan, &child, (&host_end, sources), &seen)
         .and_then(|()| record(bundle, plan, request, &child))
         .and_then(|state| {
             let terminal = console.serve()?;
@@ -96,6 +103,7 @@ fn clone(plan: &Plan, request: &Request, seen: &HookState, ends: Ends) -> Result
     let inside = inside::Child {
         ladder: ends.ladder,
         console: ends.console,
+        sources: ends.sources,
         gate: ends.gate,
         passed: request.passed.clone(),
         session_keyring: !request.wishes.no_new_keyring,
@@ -167,7 +175,12 @@ fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
 }
 
 /// What only the host may do for the child, and then the rungs up to READY.
-fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> Result<(), Error> {
+fn bring_up(
+    plan: &Plan,
+    child: &Child,
+    (ladder, sources): (&HostEnd, Option<HostEnd>),
+    seen: &HookState,
+) -> Result<(), Error> {
     rungs::score_and_limit(&plan.payload, child.pid)?;
     if let Some(mapping) = &plan.namespaces.mapping {
         idmap::write(mapping, child.pid)?;
@@ -175,12 +188,21 @@ fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> R
     if let Cgroup::Own { path, resources } = &plan.cgroup {
         cgroup::join(path, resources, child.pid)?;
     }
-    rungs::until_ready(ladder, || {
+    let mut helper = None;
+    let open = || {
+        if let Some(to) = sources {
+            helper = Some(sources::serve(plan, child, to)?);
+        }
+        Ok(())
+    };
+    let ready = rungs::until_ready(ladder, open, || {
         let text = seen.text("creating", Some(child.pid.as_raw()));
         hooks::run("prestart", plan.hooks.prestart().as_deref(), &text)?;
         let create = plan.hooks.create_runtime().as_deref();
         Ok(hooks::run("createRuntime", create, &text)?)
-    })
+    });
+    helper.as_ref().and_then(kill_child);
+    ready
 }
 
 fn record(bundle: &Bundle, plan: &Plan, request: &Request, child: &Child) -> Result<State, Error> {

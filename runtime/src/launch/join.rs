@@ -67,6 +67,7 @@ pub fn join(state: &State, visit: &Visit) -> Result<Guest, Error> {
     let inside = inside::Child {
         ladder: child_end,
         console: console.child_end()?,
+        sources: None,
         gate: StartGate::Parent,
         passed: visit.passed.clone(),
         session_keyring: true,
@@ -187,7 +188,7 @@ fn send(
 fn bring_up(state: &State, visit: &Visit, child: &Child, ladder: &HostEnd) -> Result<(), Error> {
     rungs::score_and_limit(&visit.payload, child.pid)?;
     cgroup::enter(&state.home(), &visit.cgroups, child.pid)?;
-    rungs::until_ready(ladder, || Ok(()))?;
+    rungs::until_ready(ladder, || Ok(()), || Ok(()))?;
     match &visit.pid_file {
         Some(path) => write_pid_file(path, child.pid),
         None => Ok(()),

@@ -10,6 +10,7 @@ mod console;
 mod idmap;
 mod join;
 mod rungs;
+mod sources;
 mod wait;
 
 use std::os::fd::OwnedFd;
@@ -163,11 +164,23 @@ fn step(what: impl Into<String>, cause: impl Into<std::io::Error>) -> Error {
     }
 }
 
-/// What the child may hold besides its plan: nothing of these three is a host path.
+/// What the child may hold besides its plan: nothing of these is a host path.
 struct Ends {
     ladder: crate::ladder::ChildEnd,
     console: Option<OwnedFd>,
+    sources: Option<crate::ladder::ChildEnd>,
     gate: crate::inside::StartGate,
+}
+
+/// An error and its causes in one sentence.
+fn sentence(error: &Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        sentence = format!("{sentence}: {error}");
+        cause = error.source();
+    }
+    sentence
 }
 
 fn write_pid_file(path: &std::path::Path, pid: Pid) -> Result<(), Error> {

@@ -39,18 +39,24 @@ pub fn score_and_limit(payload: &Payload, pid: Pid) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets the child set up; `hooks` is what it may ask for on its way.
-pub fn until_ready(ladder: &HostEnd, hooks: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+/// Lets the child set up; `sources` and `hooks` are what it may ask for on its way.
+pub fn until_ready(
+    ladder: &HostEnd,
+    sources: impl FnOnce() -> Result<(), Error>,
+    hooks: impl Fn() -> Result<(), Error>,
+) -> Result<(), Error> {
     go(ladder)?;
+    let mut sources = Some(sources);
     loop {
         match listen(ladder)? {
+            Said::Sources => sources.take().map_or(Ok(()), |open| open())?,
             Said::Hooks => {
                 hooks()?;
                 go(ladder)?;
             }
             Said::Ready => return Ok(()),
             Said::Failed(sentence) => return Err(Error::Inside(sentence)),
-            said @ (Said::Closed | Said::Joined(_)) => return Err(unexpected(said)),
+            said @ (Said::Closed | Said::Joined(_) | Said::Next) => return Err(unexpected(said)),
         }
     }
 }
