@@ -106,7 +106,7 @@ fn new_over(
 /// Changes what is there already. Only a mount's own directory or file has a mount to change.
 fn again(root: &NewRoot, step: &MountStep, tuning: Option<&Tuning>) -> Result<(), String> {
     let found = root.beneath.resolve(&step.target);
-    let mounted: OwnedFd = found.map_err(|error| error.to_string())?.into();
+    let mounted = found.map_err(|errno| errno.to_string())?;
     if let Some(tuning) = tuning {
         tune_again(&mounted, tuning)?;
     }

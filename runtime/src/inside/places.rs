@@ -2,15 +2,13 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fs::Permissions;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
-use pathrs::flags::{OpenFlags, ResolverFlags};
 
+use super::beneath::Links;
 use super::root::NewRoot;
 
 /// What may be covered below a container's /proc: files that show a container its own share of the
@@ -43,38 +41,29 @@ pub(super) enum Coverer {
 /// The directory to mount on. Where the image has a link whose target is not there, the target is
 /// what is made.
 pub(super) fn directory(root: &NewRoot, target: &Path) -> Result<OwnedFd, String> {
-    let make = |place: &Path| {
-        root.beneath
-            .mkdir_all(place, &Permissions::from_mode(0o755))
-    };
-    match make(target) {
-        Ok(found) => Ok(found.into()),
-        Err(error) => match straight(root, target)? {
-            place if place != target => make(&place).map(OwnedFd::from).map_err(text),
-            _ => Err(text(error)),
-        },
-    }
+    let make = |place: &Path| root.beneath.make_dirs(place, Links::Follow);
+    make(target).or_else(|errno| match straight(root, target)? {
+        place if place != target => make(&place).map_err(text),
+        _ => Err(text(errno)),
+    })
 }
 
 /// The same for proc and sysfs. They are written to by the runtime, so they must be where they seem
 /// to be: no link may lead there.
 pub(super) fn plain_directory(root: &NewRoot, target: &Path) -> Result<OwnedFd, String> {
     root.beneath
-        .as_ref()
-        .with_resolver_flags(ResolverFlags::NO_SYMLINKS)
-        .mkdir_all(target, &Permissions::from_mode(0o755))
-        .map(OwnedFd::from)
-        .map_err(|error| {
-            format!("it must be mounted on ordinary directory, without links on the way ({error})")
+        .make_dirs(target, Links::Refuse)
+        .map_err(|errno| {
+            format!("it must be mounted on ordinary directory, without links on the way ({errno})")
         })
 }
 
 /// The file to mount on (`/etc/resolv.conf` may be a link into a `/run` that is fresh).
 pub(super) fn file(root: &NewRoot, target: &Path) -> Result<OwnedFd, String> {
-    match root.beneath.resolve(target) {
-        Ok(found) => Ok(found.into()),
-        Err(_) => new_file(root, &straight(root, target)?),
-    }
+    root.beneath.resolve(target).or_else(|_| {
+        let place = straight(root, target)?;
+        root.beneath.create_file(&place).map_err(text)
+    })
 }
 
 /// A path with every link along it followed, also those that lead to what is missing. Whoever uses
@@ -88,7 +77,7 @@ fn straight(root: &NewRoot, target: &Path) -> Result<PathBuf, String> {
             place.pop();
             continue;
         }
-        let Ok(link) = root.beneath.readlink(place.join(&part)) else {
+        let Ok(link) = root.beneath.readlink(&place.join(&part)) else {
             place.push(part);
             continue;
         };
@@ -110,18 +99,6 @@ fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
         Component::Normal(_) | Component::ParentDir => Some(part.as_os_str().to_owned()),
         _ => None,
     })
-}
-
-fn new_file(root: &NewRoot, place: &Path) -> Result<OwnedFd, String> {
-    if let Some(parent) = place.parent() {
-        let mode = Permissions::from_mode(0o755);
-        root.beneath.mkdir_all(parent, &mode).map_err(text)?;
-    }
-    let how = OpenFlags::O_CREAT | OpenFlags::O_EXCL | OpenFlags::O_CLOEXEC;
-    let mode = Permissions::from_mode(0o644);
-    root.beneath.create_file(place, how, &mode).map_err(text)?;
-    let made = root.beneath.resolve(place).map_err(text)?;
-    Ok(made.into())
 }
 
 /// Nothing may cover /proc but a proc file system, and nothing below it but some harmless files,
@@ -157,6 +134,6 @@ fn place_of(place: &OwnedFd) -> Result<PathBuf, Errno> {
     nix::fcntl::readlink(link.as_str()).map(PathBuf::from)
 }
 
-fn text(error: pathrs::error::Error) -> String {
-    error.to_string()
+fn text(errno: Errno) -> String {
+    errno.to_string()
 }

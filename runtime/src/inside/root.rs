@@ -9,8 +9,8 @@ use libcontainer::rootfs::Mount;
 use libcontainer::syscall::linux as flags;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, chroot, fchdir, pivot_root};
-use pathrs::Root as Beneath;
 
+use super::beneath::Beneath;
 use super::trees::{attach, change, clone_tree_at};
 use super::{Error, failed};
 use crate::plan::{Entry, Plan, Propagation, Root};
@@ -45,7 +45,7 @@ pub fn prepare(root: &Root, opened: Option<OwnedFd>, cgroups: String) -> Result<
     };
     Ok(NewRoot {
         path: root.path.clone(),
-        beneath: Beneath::from_fd(tree),
+        beneath: Beneath::new(tree),
         cgroups,
     })
 }
