@@ -15,7 +15,7 @@ use crate::sys;
 pub fn enter(plan: &Plan) -> Result<String, Error> {
     let namespaces = &plan.namespaces;
     setsid().map_err(|errno| failed("start a session", errno))?;
-    if namespaces.mapping.is_some() {
+    if namespaces.has_user() {
         become_root()?;
     }
     // All are opened first: the paths mean the host's files only until a mount namespace is joined.
@@ -51,7 +51,7 @@ fn loopback_up() -> Result<(), Error> {
     }
 }
 
-fn open(join: &Join) -> Result<(File, &Join), Error> {
+pub(super) fn open(join: &Join) -> Result<(File, &Join), Error> {
     File::open(&join.path)
         .map(|file| (file, join))
         .map_err(|error| failed(format!("open namespace '{}'", join.path.display()), error))

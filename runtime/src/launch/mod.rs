@@ -7,6 +7,10 @@
 mod birth;
 mod clear;
 mod console;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "newuidmap and newgidmap alone may map a user's ranges"
+)]
 mod idmap;
 mod join;
 mod rungs;
@@ -113,7 +117,10 @@ pub struct Waiting {
 pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
     let bundle = bundle::read(&request.bundle)?;
     let facts = facts::Facts::read();
-    let plan = plan::plan(&bundle, &facts, request.id.as_str(), request.wishes)?;
+    let mut plan = plan::plan(&bundle, &facts, request.id.as_str(), request.wishes)?;
+    if request.wishes.rootless.unwrap_or(facts.rootless) {
+        settle(&mut plan)?;
+    }
     let detached = request.start != StartedBy::UsInForeground;
     let socket = request.console_socket.as_deref();
     let console = Console::choose(&plan.payload.program, detached, socket)?;
@@ -132,6 +139,17 @@ pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
             Err(error)
         }
     }
+}
+
+/// A user's container gets a cgroup of its own where the user may make one, and else stays; but what
+/// was to be limited must be.
+fn settle(plan: &mut plan::Plan) -> Result<(), Error> {
+    if let plan::Cgroup::Own { path, .. } = &plan.cgroup
+        && !cgroup::may_make(path)
+    {
+        plan.cgroup = plan.cgroup.without_permission()?;
+    }
+    Ok(())
 }
 
 impl Waiting {

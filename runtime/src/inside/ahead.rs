@@ -1,0 +1,45 @@
+//! The first of two clones: whoever goes ahead enters or makes the user namespace and what is
+//! borrowed for children only, and then makes the container's first process there.
+
+use std::fs::File;
+use std::io::Write;
+
+use nix::sched::{setns, unshare};
+
+use super::namespaces::{become_root, open};
+use super::{Child, Error, await_go, failed};
+use crate::plan::{Join, Namespaces};
+use crate::sys::clone::TIME;
+
+/// Takes this process's children to where they belong. All is opened before the user namespace is
+/// entered, which may not reach it.
+pub fn lead(namespaces: &Namespaces, child: &Child) -> Result<(), Error> {
+    let before = namespaces.join_before.iter();
+    let before: Vec<(File, &Join)> = before.map(open).collect::<Result<_, _>>()?;
+    let clocks = namespaces.new_time.as_ref().map(|_| open_offsets());
+    let clocks = clocks.transpose()?;
+    match namespaces.join_user.as_ref().map(open).transpose()? {
+        Some((file, join)) => setns(file, join.kind)
+            .map_err(|errno| failed(format!("join '{}'", join.path.display()), errno))?,
+        // Until the parent has written the id maps, nothing can be done in it.
+        None => await_go(child)?,
+    }
+    become_root()?;
+    for (file, join) in before {
+        setns(file, join.kind)
+            .map_err(|errno| failed(format!("join '{}'", join.path.display()), errno))?;
+    }
+    if let (Some(mut clocks), Some(offsets)) = (clocks, &namespaces.new_time) {
+        unshare(TIME).map_err(|errno| failed("make a time namespace", errno))?;
+        clocks
+            .write_all(offsets.concat().as_bytes())
+            .map_err(|error| failed("set linux.timeOffsets", error))?;
+    }
+    Ok(())
+}
+
+fn open_offsets() -> Result<File, Error> {
+    let path = "/proc/self/timens_offsets";
+    let file = File::options().write(true).open(path);
+    file.map_err(|error| failed(format!("open '{path}'"), error))
+}
