@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 BUILD_PACKAGES := gcc libc6-dev libostree-dev libseccomp-dev pkg-config
-TEST_PACKAGES := attr busybox-static e2fsprogs iproute2 libcap2-bin mmdebstrap openssl ostree procps systemd-container util-linux
+TEST_PACKAGES := attr busybox-static e2fsprogs iproute2 libcap2-bin mmdebstrap openssl ostree procps systemd-container uidmap util-linux
 
 .PHONY: help build check unit e2e test demo deps build-deps cargo manual install clean
 

@@ -122,8 +122,7 @@ fn the_whole_life_of_a_users_container() {
         home.runtime("start c").ok();
         assert!(home.runtime("list").ok().contains("running"));
         assert!(home.runtime("ps c").ok().contains("sleep 1000"));
-        let exec = "exec --env A=1 c sh -c \"id -u; echo \\$A; cat /proc/1/comm\"";
-        assert_eq!(home.runtime(&exec.replace("\\$", "$")).code, Some(0));
+        assert!(home.runtime("exec --env A=1 c env").ok().contains("A=1"));
         assert_eq!(home.runtime("exec c cat /proc/1/comm").ok(), "sleep");
         assert_eq!(home.runtime("exec c id -u").ok(), "0");
         assert_eq!(home.runtime("exec c false").code, Some(1));
@@ -265,7 +264,7 @@ fn an_existing_user_namespace_is_joined() {
         json!({"type": "network", "path": of_first("net")}),
     );
     rig.script(
-        "readlink /proc/self/ns/user /proc/self/ns/net; echo $$; id -u; touch /made; hostname",
+        "readlink /proc/self/ns/user; readlink /proc/self/ns/net; echo $$; id -u; touch /made; hostname",
     );
     let ns = |name: &str| {
         std::fs::read_link(of_first(name))
@@ -286,10 +285,6 @@ fn an_existing_user_namespace_is_joined() {
     assert!(out.out.starts_with(&ns("pid")), "{} {}", out.out, out.err);
     config(user, json!({"type": "time"}));
     rig.config(|config| {
-        config["linux"]["namespaces"]
-            .as_array_mut()
-            .unwrap()
-            .push(json!({"type": "pid"}));
         config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 100_000_000}});
     });
     let out = rig.args(&["cat", "/proc/uptime"]).run().ok();

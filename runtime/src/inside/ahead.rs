@@ -7,7 +7,7 @@ use std::io::Write;
 use nix::sched::{setns, unshare};
 
 use super::namespaces::{become_root, open};
-use super::{Child, Error, await_go, failed};
+use super::{Child, Error, await_go, become_undumpable, failed};
 use crate::plan::{Join, Namespaces};
 use crate::sys::clone::TIME;
 
@@ -19,15 +19,17 @@ pub fn lead(namespaces: &Namespaces, child: &Child) -> Result<(), Error> {
     let clocks = namespaces.new_time.as_ref().map(|_| open_offsets());
     let clocks = clocks.transpose()?;
     match namespaces.join_user.as_ref().map(open).transpose()? {
-        Some((file, join)) => setns(file, join.kind)
-            .map_err(|errno| failed(format!("join '{}'", join.path.display()), errno))?,
+        Some((file, join)) => {
+            // Others are in it already.
+            become_undumpable(child)?;
+            enter(&file, join)?;
+        }
         // Until the parent has written the id maps, nothing can be done in it.
         None => await_go(child)?,
     }
     become_root()?;
     for (file, join) in before {
-        setns(file, join.kind)
-            .map_err(|errno| failed(format!("join '{}'", join.path.display()), errno))?;
+        enter(&file, join)?;
     }
     if let (Some(mut clocks), Some(offsets)) = (clocks, &namespaces.new_time) {
         unshare(TIME).map_err(|errno| failed("make a time namespace", errno))?;
@@ -36,6 +38,10 @@ pub fn lead(namespaces: &Namespaces, child: &Child) -> Result<(), Error> {
             .map_err(|error| failed("set linux.timeOffsets", error))?;
     }
     Ok(())
+}
+
+fn enter(file: &File, join: &Join) -> Result<(), Error> {
+    setns(file, join.kind).map_err(|errno| failed(format!("join '{}'", join.path.display()), errno))
 }
 
 fn open_offsets() -> Result<File, Error> {

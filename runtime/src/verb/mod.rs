@@ -71,16 +71,8 @@ pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
 
 /// Where records are kept.
 fn root(cli: &Cli) -> PathBuf {
-    let is_expected = || {
-        cli.global
-            .rootless
-            .said()
-            .unwrap_or_else(Facts::is_rootless)
-    };
-    match &cli.global.root {
-        Some(root) => root.clone(),
-        None => default_root(is_expected(), |name| std::env::var_os(name)),
-    }
+    let default = || default_root(Facts::is_rootless(), |name| std::env::var_os(name));
+    cli.global.root.clone().unwrap_or_else(default)
 }
 
 /// What `run` and `create` have in common.
