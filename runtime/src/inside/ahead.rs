@@ -4,7 +4,8 @@
 use std::fs::File;
 use std::io::Write;
 
-use nix::sched::{setns, unshare};
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns, unshare};
 
 use super::namespaces::{become_root, open};
 use super::{Child, Error, await_go, become_undumpable, failed};
@@ -22,6 +23,7 @@ pub fn lead(namespaces: &Namespaces, child: &Child) -> Result<(), Error> {
         Some((file, join)) => {
             // Others are in it already.
             become_undumpable(child)?;
+            enter_as_host(namespaces)?;
             enter(&file, join)?;
         }
         // Until the parent has written the id maps, nothing can be done in it.
@@ -36,6 +38,23 @@ pub fn lead(namespaces: &Namespaces, child: &Child) -> Result<(), Error> {
         clocks
             .write_all(offsets.concat().as_bytes())
             .map_err(|error| failed("set linux.timeOffsets", error))?;
+    }
+    Ok(())
+}
+
+/// What belongs to another user namespace than the one that is joined can only be entered before.
+/// What the host's side may not enter may yet belong to that one, and is tried again later. Mounts
+/// come last in any case: they change what paths mean.
+fn enter_as_host(namespaces: &Namespaces) -> Result<(), Error> {
+    let others = namespaces.join.iter();
+    for join in others.filter(|join| join.kind != CloneFlags::CLONE_NEWNS) {
+        let (file, join) = open(join)?;
+        match setns(file, join.kind) {
+            Ok(()) | Err(Errno::EPERM) => {}
+            Err(errno) => {
+                return Err(failed(format!("join '{}'", join.path.display()), errno));
+            }
+        }
     }
     Ok(())
 }
