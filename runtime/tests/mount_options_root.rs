@@ -360,6 +360,9 @@ fn a_tmpfs_is_as_open_as_what_it_covers() {
         std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o751)).unwrap();
         assert_eq!(rig.args(&["stat", "-c", "%a", "/d"]).run().ok(), mode);
     }
+    // Where there was nothing to cover it is open to all.
+    let rig = mounted(json!({"type": "tmpfs"}));
+    assert_eq!(rig.args(&["stat", "-c", "%a", "/d"]).run().ok(), "1777");
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn new_over(
     tuning: &Tuning,
     copy_up: bool,
 ) -> Result<(), String> {
+    let covers = root.beneath.resolve(&step.target).is_ok();
     let target = match kind {
         "proc" | "sysfs" => plain_directory(root, &step.target)?,
         _ => directory(root, &step.target)?,
@@ -85,7 +86,10 @@ fn new_over(
         _ => Coverer::Other,
     };
     guard_proc(root, &step.target, &target, by)?;
-    let tuning = &with_mode_of(&target, kind, tuning)?;
+    let tuning = &match covers && kind == "tmpfs" {
+        true => with_mode_of(&target, tuning)?,
+        false => tuning.clone(),
+    };
     if needs_old_call(tuning) {
         mount_over(&target, kind, source, tuning)?;
         let mounted = directory(root, &step.target)?;
@@ -135,9 +139,9 @@ fn travel(tree: &OwnedFd, step: &MountStep) -> Result<(), String> {
 }
 
 /// A tmpfs is as open as the directory that it covers, unless it is told otherwise.
-fn with_mode_of(target: &OwnedFd, kind: &str, tuning: &Tuning) -> Result<Tuning, String> {
+fn with_mode_of(target: &OwnedFd, tuning: &Tuning) -> Result<Tuning, String> {
     let mut tuning = tuning.clone();
-    if kind == "tmpfs" && !tuning.data.iter().any(|option| option.starts_with("mode=")) {
+    if !tuning.data.iter().any(|option| option.starts_with("mode=")) {
         let found = fstat(target.as_raw_fd()).map_err(|errno| errno.to_string())?;
         tuning
             .data

@@ -183,6 +183,7 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
         &bundle.mounts,
         &mounts::Around {
             bundle: &bundle.dir,
+            root: &bundle.rootfs,
             namespaces: &namespaces,
             is_root: facts.is_root,
             cgroups: match rootless && !namespaces.has_cgroup() {

@@ -86,6 +86,8 @@ pub enum CgroupView {
 pub struct Around<'a> {
     /// Where relative sources start.
     pub bundle: &'a Path,
+    /// The root file system on the host. A target below it means what is there.
+    pub root: &'a Path,
     /// The container's namespaces.
     pub namespaces: &'a Namespaces,
     /// Whether we have the privileges of root.
@@ -110,6 +112,10 @@ pub fn plan(mounts: &[Mount], around: &Around) -> Result<Vec<MountStep>, Error> 
 
 fn step(mount: &Mount, around: &Around) -> Result<MountStep, String> {
     let target = cleaned(mount.destination());
+    let target = match target.strip_prefix(around.root) {
+        Ok(below) => Path::new("/").join(below),
+        Err(_) => target,
+    };
     let mut options = Options::read(mount.options().as_deref().unwrap_or_default());
     let what = what(mount, &mut options, around)?;
     guard_proc(&target, &what)?;
@@ -262,6 +268,7 @@ mod tests {
     fn with(namespaces: &Namespaces, cgroups: CgroupView, json: Value) -> Result<MountStep, Error> {
         let around = Around {
             bundle: Path::new("/b"),
+            root: Path::new("/b/rootfs"),
             namespaces,
             is_root: true,
             cgroups,
@@ -382,6 +389,17 @@ mod tests {
         assert!(proc("/proc", "tmpfs").is_err());
         assert!(proc("/a/../proc", "tmpfs").is_err());
         assert!(proc("/proc", "proc").is_ok());
+    }
+
+    #[test]
+    fn a_target_may_be_told_as_the_host_has_it() {
+        let target = |text: &str| {
+            one(json!({"destination": text, "type": "tmpfs"}))
+                .unwrap()
+                .target
+        };
+        assert_eq!(target("/b/rootfs/a"), Path::new("/a"));
+        assert_eq!(target("/b/rootfs2/a"), Path::new("/b/rootfs2/a"));
     }
 
     #[test]
