@@ -10,6 +10,7 @@ mod limits;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod owners;
 mod seccomp;
 
 use std::path::PathBuf;
@@ -22,8 +23,9 @@ pub use identity::{DEFAULT_UMASK, Identity};
 pub use limits::Limit;
 pub use mount_options::{Attributes, Tuning};
 use mounts::CgroupView;
-pub use mounts::{Bind, MountStep, Owners, What};
+pub use mounts::{Bind, MountStep, What};
 pub use namespaces::{Join, Mapping, Namespaces};
+pub use owners::Owners;
 pub use seccomp::Seccomp;
 
 use crate::bundle::{Bundle, Names};

@@ -7,7 +7,8 @@ use oci_spec::runtime::Mount;
 
 use super::Error;
 use super::mount_options::{Attributes, Options, Tuning};
-use super::namespaces::{Mapping, Namespaces, ranges};
+use super::namespaces::Namespaces;
+use super::owners::{Owners, owners};
 
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,15 +62,6 @@ pub struct Bind {
     /// Opened by the host's side: the child's user namespace may not reach the source, or may not
     /// say whose its files are.
     pub from_host: bool,
-}
-
-/// Ids of the source's files, as others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owners {
-    /// From ids of the source to ids on the host; `None` for the container's user namespace.
-    pub mapping: Option<Mapping>,
-    /// On what is mounted below as well.
-    pub recursive: bool,
 }
 
 /// Whose cgroups a container sees.
@@ -193,32 +185,6 @@ fn again(tuning: Tuning, is_bind: bool) -> Result<What, String> {
     Ok(What::Again {
         tuning: Some(tuning).filter(|tuning| !is_bind && *tuning != Tuning::default()),
     })
-}
-
-fn owners(mount: &Mount, options: &Options, around: &Around) -> Result<Option<Owners>, String> {
-    let (users, groups) = (mount.uid_mappings(), mount.gid_mappings());
-    let mapping = match (users, groups) {
-        (None, None) => None,
-        (Some(users), Some(groups)) => Some(Mapping {
-            users: ranges(Some(users)),
-            groups: ranges(Some(groups)),
-        }),
-        _ => return Err("it needs both uidMappings and gidMappings".to_owned()),
-    };
-    if mapping.is_none() && options.idmap.is_none() {
-        return Ok(None);
-    }
-    if mapping.is_none() && !around.namespaces.has_user() {
-        let reason = "'idmap' needs uidMappings and gidMappings, here or of a user namespace";
-        return Err(reason.to_owned());
-    }
-    if !around.is_root {
-        return Err("an id-mapped mount needs root".to_owned());
-    }
-    Ok(Some(Owners {
-        mapping,
-        recursive: options.idmap.unwrap_or(false),
-    }))
 }
 
 /// Whether some of the host's cgroups come along.
