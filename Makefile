@@ -10,7 +10,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 BUILD_PACKAGES := gcc libc6-dev libostree-dev libseccomp-dev pkg-config
 TEST_PACKAGES := attr busybox-static conmon containerd e2fsprogs iproute2 libcap2-bin mandoc mmdebstrap openssl ostree podman procps \
-	runc systemd-container util-linux
+	runc systemd-container uidmap util-linux
 
 .PHONY: help build check unit e2e test demo deps build-deps cargo manual install clean
 

@@ -38,9 +38,10 @@ pub struct Cli {
 /// Flags before the verb.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
-    /// Directory for the state of containers
-    #[arg(long, default_value = "/run/sysc-runtime", value_name = "DIR")]
-    pub root: PathBuf,
+    /// Directory for the state of containers [default: /run/sysc-runtime, or
+    /// $XDG_RUNTIME_DIR/sysc-runtime for users without privileges]
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
     /// File that messages are appended to
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
@@ -53,9 +54,38 @@ pub struct Global {
     /// Accepted for callers of runc; cgroups are made directly
     #[arg(long)]
     pub systemd_cgroup: bool,
-    /// Accepted for callers of runc
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide = true)]
-    pub rootless: String,
+    /// Whether to do without what only the host's root can have
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    pub rootless: Rootless,
+}
+
+/// Whether permissions that are missing are to be expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Rootless {
+    /// They are.
+    #[value(alias = "1")]
+    True,
+    /// They are not.
+    #[value(alias = "0")]
+    False,
+    /// For whoever is not root, or only in a user namespace.
+    Auto,
+}
+
+impl Rootless {
+    /// What was said, if anything.
+    pub fn said(self) -> Option<bool> {
+        match self {
+            Rootless::True => Some(true),
+            Rootless::False => Some(false),
+            Rootless::Auto => None,
+        }
+    }
 }
 
 /// Forms of messages.
@@ -348,6 +378,8 @@ mod tests {
             "sysc-runtime events --interval 100ms c",
             "sysc-runtime checkpoint --image-path /x c",
             "sysc-runtime --debug start c",
+            "sysc-runtime --rootless true start c",
+            "sysc-runtime --rootless=auto start c",
             "sysc-runtime state c",
             "sysc-runtime kill c",
             "sysc-runtime kill --all c 9",
@@ -368,6 +400,7 @@ mod tests {
             "sysc-runtime",
             "sysc-runtime run",
             "sysc-runtime fly c",
+            "sysc-runtime --rootless maybe start c",
             "sysc-runtime run a b",
             "sysc-runtime exec c",
             "sysc-runtime exec -u web c true",

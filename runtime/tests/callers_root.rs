@@ -9,7 +9,7 @@ use std::os::unix::net::UnixListener;
 
 use rig::{Rig, eventually, guest, is_alive};
 use serde_json::json;
-use sysc_runtime::sys::passing::receive;
+use sysc_runtime::sys::descriptors::receive;
 use sysc_runtime::sys::process::pidfd_send_signal;
 
 /// The number of the process that a pidfd is for.
@@ -27,7 +27,11 @@ fn a_pidfd_is_sent_to_whom_it_may_concern() {
     rig.args(&["sleep", "1000"]);
     let path = rig.bundle().join("pidfd");
     let listener = UnixListener::bind(&path).unwrap();
-    let taken = || receive(listener.accept().unwrap().0.as_fd()).unwrap();
+    let taken = || {
+        let (socket, _) = listener.accept().unwrap();
+        let (_, pidfd) = receive(socket.as_fd(), &mut [0; 64]).unwrap();
+        File::from(pidfd.unwrap())
+    };
     let flag = ["--pidfd-socket", path.to_str().unwrap()];
 
     rig.runtime(&[&["run", "-d"], &flag[..], &["c"]].concat())

@@ -84,7 +84,12 @@ fn a_terminal_is_sent_to_the_console_socket() {
     rig.runtime(&["run", "-d", "--console-socket", path.to_str().unwrap(), "c"])
         .ok();
     let (socket, _) = listener.accept().unwrap();
-    let mut master = sysc_runtime::sys::passing::receive(socket.as_fd()).unwrap();
+    let mut master = std::fs::File::from(
+        sysc_runtime::sys::descriptors::receive(socket.as_fd(), &mut [0; 64])
+            .unwrap()
+            .1
+            .unwrap(),
+    );
     let seen = read_until(&mut master, "console");
     assert!(seen.contains("11 22"), "{seen}");
     master.write_all(b"you\r").unwrap();

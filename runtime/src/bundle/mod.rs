@@ -250,8 +250,8 @@ mod tests {
                 "linux.intelRdt",
             ),
             (
-                |c| c["mounts"][0]["options"] = serde_json::json!(["idmap"]),
-                "mounts[0].options",
+                |c| c["linux"]["namespaces"][0] = serde_json::json!({"type": "user"}),
+                "linux.uidMappings",
             ),
             (
                 |c| c["linux"]["sysctl"] = serde_json::json!({"../kernel.x": "1"}),

@@ -5,11 +5,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::sys::termios::{OutputFlags, SetArg, tcgetattr, tcsetattr};
 
 use super::{Error, step};
 use crate::plan::Program;
-use crate::sys::{passing, terminal};
+use crate::sys::{descriptors, terminal};
 
 /// What becomes of the terminal's master.
 #[derive(Debug)]
@@ -107,5 +108,9 @@ fn leave_line_ends(master: &File) -> nix::Result<()> {
 }
 
 fn receive(socket: &UnixStream) -> Result<File, Error> {
-    passing::receive(socket).map_err(|errno| step("take the terminal over", errno))
+    let received = descriptors::receive(socket, &mut [0; 64])
+        .and_then(|(_, master)| master.ok_or(Errno::ENOMSG));
+    received
+        .map(File::from)
+        .map_err(|errno| step("take the terminal over", errno))
 }

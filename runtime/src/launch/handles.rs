@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use super::{Error, step};
 use crate::record;
 use crate::sys::clone::Child;
-use crate::sys::passing;
+use crate::sys::descriptors;
 
 /// Where the number of a process and a descriptor for it go, if anywhere.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +34,8 @@ impl Handles {
 
 fn send_pidfd(path: &Path, child: &Child) -> Result<(), Error> {
     UnixStream::connect(path)
-        .and_then(|socket| Ok(passing::send(socket, "pidfd", &child.pidfd)?))
+        .and_then(|socket| Ok(descriptors::send(socket, b"pidfd", &child.pidfd)?))
+        .map(drop)
         .map_err(|error| step(format!("send a pidfd to '{}'", path.display()), error))
 }
 

@@ -5,9 +5,9 @@
 
 pub mod clone;
 pub mod descriptors;
+pub mod mount;
 pub mod network;
 pub mod open;
-pub mod passing;
 pub mod process;
 pub mod signals;
 pub mod terminal;
