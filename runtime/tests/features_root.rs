@@ -14,26 +14,35 @@ fn texts(list: &Value) -> Vec<String> {
     serde_json::from_value(list.clone()).unwrap()
 }
 
+fn mount_with(option: &str) -> Value {
+    let at = match option {
+        "remount" => "/dev/shm".to_owned(),
+        _ => format!("/{option}"),
+    };
+    let mut mount = json!({"destination": at, "options": ["rbind", option]});
+    if option.ends_with("idmap") {
+        let map = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
+        mount["uidMappings"] = map.clone();
+        mount["gidMappings"] = map;
+    }
+    // What has an `r` before it is about the mounts below a bind.
+    let recursive = option.starts_with('r') && !matches!(option, "relatime" | "remount");
+    if recursive || matches!(option, "bind" | "idmap") {
+        mount["source"] = "source".into();
+    } else {
+        mount["type"] = "tmpfs".into();
+        mount["options"] = json!([option]);
+    }
+    mount
+}
+
 #[test]
 fn every_mount_option_is_one_that_a_mount_takes() {
     let rig = Rig::new();
     rig.args(&["true"]);
     std::fs::create_dir(rig.bundle().join("source")).unwrap();
     let options = texts(&features(&rig)["mountOptions"]);
-    let mounts: Vec<_> = options
-        .iter()
-        .map(|option| {
-            // What has an `r` before it is about the mounts below a bind.
-            let recursive = option.starts_with('r') && !matches!(option.as_str(), "relatime");
-            let at = format!("/{option}");
-            match recursive || option.ends_with("bind") {
-                true => {
-                    json!({"destination": at, "source": "source", "options": ["rbind", option]})
-                }
-                false => json!({"destination": at, "type": "tmpfs", "options": [option]}),
-            }
-        })
-        .collect();
+    let mounts: Vec<_> = options.iter().map(|option| mount_with(option)).collect();
     rig.config(|config| {
         let all = config["mounts"].as_array_mut().unwrap();
         all.extend(mounts);
