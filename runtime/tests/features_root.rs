@@ -17,7 +17,7 @@ fn texts(list: &Value) -> Vec<String> {
 fn mount_with(option: &str) -> Value {
     let at = match option {
         "remount" => "/dev/shm".to_owned(),
-        _ => format!("/{option}"),
+        _ => format!("/mnt/{option}"),
     };
     let mut mount = json!({"destination": at, "options": ["rbind", option]});
     if option.ends_with("idmap") {
