@@ -9,7 +9,8 @@ PREFIX ?= /usr/local
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 BUILD_PACKAGES := gcc libc6-dev libostree-dev libseccomp-dev pkg-config
-TEST_PACKAGES := attr busybox-static e2fsprogs iproute2 libcap2-bin mmdebstrap openssl ostree procps systemd-container util-linux
+TEST_PACKAGES := attr busybox-static conmon containerd e2fsprogs iproute2 libcap2-bin mandoc mmdebstrap openssl ostree podman procps \
+	runc systemd-container uidmap util-linux
 BENCH_PACKAGES := bubblewrap crun runc strace time
 
 .PHONY: help build check unit e2e test demo bench-start deps build-deps cargo manual install clean
@@ -24,6 +25,7 @@ test: cargo deps check unit e2e ## everything that is checked
 
 build: build-deps cargo ## both programs, into target/dist
 	cargo build --release -p sysc
+	SYSC_COMMIT=$$(git rev-parse --short=12 HEAD) \
 	RUSTFLAGS='-C target-feature=+crt-static' LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH=/usr/lib/$(ARCH)-linux-gnu \
 		cargo build --release -p sysc-runtime --target $(TARGET)
 	install -D -t $(DIST) $(BUILD)/release/sysc $(BUILD)/$(TARGET)/release/sysc-runtime
