@@ -21,6 +21,7 @@ use crate::record::OCI_VERSION;
     version,
     disable_version_flag = true,
     subcommand_required = true,
+    args_override_self = true,
     after_help = examples::RUNTIME
 )]
 pub struct Cli {
@@ -392,6 +393,19 @@ mod tests {
             let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
             words(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
+    }
+
+    #[test]
+    fn of_a_flag_said_twice_the_last_counts_and_lists_are_kept_whole() {
+        let cli =
+            words("sysc-runtime --root /a --root /b exec --cwd /c --cwd /d -e A=1 -e B=2 c x")
+                .unwrap();
+        assert_eq!(cli.global.root, PathBuf::from("/b"));
+        let Verb::Exec(args) = cli.verb else {
+            panic!("another verb");
+        };
+        assert_eq!(args.cwd, Some(PathBuf::from("/d")));
+        assert_eq!(args.env, ["A=1", "B=2"]);
     }
 
     #[test]

@@ -75,7 +75,6 @@ fn containerd_gives_programs_what_it_promises() -> Result<()> {
             0,
             "0 100000 1000",
         ),
-        (&["--memory-limit=33554432"], "echo limited", 0, "limited"),
         (&[], "exit 42", 42, ""),
     ];
     for (at, (options, script, status, wanted)) in table.iter().enumerate() {
@@ -99,13 +98,19 @@ fn containerd_gives_programs_what_it_promises() -> Result<()> {
 fn containerd_runs_etcd_from_a_config() -> Result<()> {
     let containerd = Containerd::start(Hierarchy::OfTheMachine)?;
     let limits = json!({"pids": {"limit": 500}, "memory": {"limit": 1i64 << 29}});
-    containerd_etcd(&containerd, limits)
+    containerd_etcd(&containerd, limits)?;
+    containerd.expect_limit("etcd", "pids/pids.max 500", "pids.max 500")?;
+    let memory = "memory/memory.limit_in_bytes 536870912";
+    containerd.expect_limit("etcd", memory, "memory.max 536870912")?;
+    end_etcd(&containerd)
 }
 
 /// Without limits: of the controllers, others may hold all.
 #[test]
 fn containerd_runs_etcd_from_a_config_on_version_2() -> Result<()> {
-    containerd_etcd(&Containerd::start(Hierarchy::Unified)?, json!({}))
+    let containerd = Containerd::start(Hierarchy::Unified)?;
+    containerd_etcd(&containerd, json!({}))?;
+    end_etcd(&containerd)
 }
 
 /// A configuration of our own, with a service whose health its own client tells.
@@ -133,6 +138,10 @@ fn containerd_etcd(containerd: &Containerd, limits: Value) -> Result<()> {
         let exec = [&["task", "exec", "--exec-id", &id, "etcd"], &client[..]].concat();
         Ok(containerd.ctr(&exec)?.status == 0)
     })?;
+    Ok(())
+}
+
+fn end_etcd(containerd: &Containerd) -> Result<()> {
     containerd.ok(&["task", "kill", "-s", "SIGTERM", "etcd"])?;
     until(|| Ok(task(containerd, "etcd")?.contains("STOPPED")))?;
     containerd.ctr(&["task", "delete", "etcd"])?;

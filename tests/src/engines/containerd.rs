@@ -110,6 +110,15 @@ impl Containerd {
         self.house.cgroup()
     }
 
+    /// In the cgroup of a container's first process a file holds a value, said as for podman.
+    pub fn expect_limit(&self, id: &str, one: &str, two: &str) -> Result<()> {
+        let list = self.ok(&["task", "ls"])?;
+        let mut lines = list.lines().map(str::split_whitespace);
+        let pid = lines.find_map(|mut line| (line.next()? == id).then(|| line.next())?);
+        let pid = pid.with_context(|| format!("no task '{id}' in {list}"))?;
+        self.house.expect_limit(pid, one, two)
+    }
+
     fn await_answer(&self) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(30);
         while Instant::now() < end {

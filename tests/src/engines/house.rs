@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::cgroups;
@@ -112,6 +112,31 @@ impl House {
     pub fn run(&self, words: &[&str]) -> Result<Output> {
         let limited = [&["timeout", "-k", "5", "60"], words].concat();
         command::run_prepared(&mut self.command(&limited))
+    }
+
+    /// In the cgroup of a process inside a file holds a value: of version 1 `CONTROLLER/FILE VALUE`,
+    /// where there is none `FILE VALUE` of version 2.
+    pub fn expect_limit(&self, pid: &str, one: &str, two: &str) -> Result<()> {
+        let cgroups = Path::new("/proc").join(pid).join("cgroup");
+        let cgroups = fs::read_to_string(self.path(&cgroups))?;
+        let path = |wanted: &str| {
+            let mut lines = cgroups.lines().map(|line| line.splitn(3, ':').skip(1));
+            lines.find_map(|mut line| (line.next()? == wanted).then(|| line.next())?)
+        };
+        let controller = one.split('/').next().unwrap_or_default();
+        let (place, said) = match (path(controller), path("")) {
+            (Some(path), _) => (
+                format!("/{controller}{path}"),
+                one.trim_start_matches(controller),
+            ),
+            (None, Some(path)) => (path.to_owned(), two),
+            (None, None) => bail!("no cgroup of process {pid} for '{one}'"),
+        };
+        let (file, value) = said.split_once(' ').context("FILE VALUE")?;
+        let file = format!("/sys/fs/cgroup{place}/{}", file.trim_start_matches('/'));
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read '{file}'"))?;
+        ensure!(text.trim() == value, "'{file}' holds {text}");
+        Ok(())
     }
 }
 

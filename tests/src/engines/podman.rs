@@ -1,9 +1,8 @@
 //! podman, with conmon beside each container.
 
 use std::fs;
-use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::Result;
 
 use super::house::{Hierarchy, House};
 use super::{IMAGE, image};
@@ -84,25 +83,6 @@ impl Podman {
     /// where there is none `FILE VALUE` of version 2.
     pub fn expect_limit(&self, name: &str, one: &str, two: &str) -> Result<()> {
         let pid = self.field(name, "State.Pid")?;
-        let cgroups = Path::new("/proc").join(pid).join("cgroup");
-        let cgroups = fs::read_to_string(self.house.path(&cgroups))?;
-        let path = |wanted: &str| {
-            let mut lines = cgroups.lines().map(|line| line.splitn(3, ':').skip(1));
-            lines.find_map(|mut line| (line.next()? == wanted).then(|| line.next())?)
-        };
-        let controller = one.split('/').next().unwrap_or_default();
-        let (place, said) = match (path(controller), path("")) {
-            (Some(path), _) => (
-                format!("/{controller}{path}"),
-                one.trim_start_matches(controller),
-            ),
-            (None, Some(path)) => (path.to_owned(), two),
-            (None, None) => bail!("no cgroup of '{name}' for '{one}'"),
-        };
-        let (file, value) = said.split_once(' ').context("FILE VALUE")?;
-        let file = format!("/sys/fs/cgroup{place}/{}", file.trim_start_matches('/'));
-        let text = fs::read_to_string(&file).with_context(|| format!("cannot read '{file}'"))?;
-        ensure!(text.trim() == value, "'{file}' holds {text}");
-        Ok(())
+        self.house.expect_limit(&pid, one, two)
     }
 }
