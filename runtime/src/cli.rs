@@ -400,7 +400,7 @@ mod tests {
         let cli =
             words("sysc-runtime --root /a --root /b exec --cwd /c --cwd /d -e A=1 -e B=2 c x")
                 .unwrap();
-        assert_eq!(cli.global.root, PathBuf::from("/b"));
+        assert_eq!(cli.global.root, Some(PathBuf::from("/b")));
         let Verb::Exec(args) = cli.verb else {
             panic!("another verb");
         };
