@@ -18,10 +18,10 @@ pub fn label(mounts: &mut [MountStep], label: Option<&str>) {
         return;
     };
     for step in mounts {
-        if let What::New { kind, data, .. } = &mut step.what
+        if let What::New { kind, tuning, .. } = &mut step.what
             && !matches!(kind.as_str(), "proc" | "sysfs" | "mqueue")
         {
-            data.push(format!("context={label}"));
+            tuning.data.push(format!("context={label}"));
         }
     }
 }
@@ -29,17 +29,30 @@ pub fn label(mounts: &mut [MountStep], label: Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{Attributes, Tuning};
+
+    fn new(target: &str, kind: &str) -> MountStep {
+        MountStep {
+            target: target.into(),
+            what: What::New {
+                kind: kind.to_owned(),
+                source: kind.to_owned(),
+                tuning: Tuning::data(&["mode=755"]),
+                copy_up: false,
+            },
+            attributes: Attributes::default(),
+            propagation: Vec::new(),
+            readonly_late: false,
+        }
+    }
 
     #[test]
     fn new_file_systems_are_labelled() {
-        let mounts: Vec<oci_spec::runtime::Mount> = serde_json::from_value(serde_json::json!([
-            {"destination": "/proc", "type": "proc", "source": "proc"},
-            {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue"},
-            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"]},
-            {"destination": "/x", "source": "/x", "options": ["bind"]},
-        ]))
-        .unwrap();
-        let mut steps = super::super::mounts::plan(&mounts, std::path::Path::new("/b")).unwrap();
+        let mut steps = [
+            new("/proc", "proc"),
+            new("/dev/mqueue", "mqueue"),
+            new("/dev", "tmpfs"),
+        ];
         label(&mut steps, Some("a:b:c:s0:c1,c2"));
         let labelled = |step: &&MountStep| format!("{:?}", step.what).contains("context=");
         let targets: Vec<_> = steps

@@ -8,9 +8,11 @@ mod devices;
 mod identity;
 mod labels;
 mod limits;
+mod mount_options;
 mod mounts;
 mod namespaces;
 mod network;
+mod owners;
 mod personality;
 mod resctrl;
 mod scheduling;
@@ -25,15 +27,18 @@ pub use cgroup::{Cgroup, resources};
 pub use devices::{Device, Devices, Kind, Placing};
 pub use identity::{Capabilities, DEFAULT_UMASK, Identity};
 pub use limits::Limit;
-pub use mounts::{Attributes, MountStep, What};
+pub use mount_options::{Attributes, Tuning};
+use mounts::CgroupView;
+pub use mounts::{Bind, MountStep, What};
 pub use namespaces::{Join, Mapping, Namespaces};
 pub use network::NetDevice;
+pub use owners::Owners;
 pub use resctrl::Resctrl;
 pub use scheduling::{Affinity, MemoryPolicy, Scheduling};
 pub use seccomp::{Listener, Seccomp};
 pub use sysctl::Sysctl;
 
-use crate::bundle::{Bundle, Names};
+use crate::bundle::{self, Bundle, Names};
 use crate::facts::Facts;
 
 /// Why no plan can be made.
@@ -119,6 +124,8 @@ pub enum Remark {
 pub struct Root {
     /// Where it is on the host.
     pub path: PathBuf,
+    /// Opened by the host's side: the child's user namespace may not reach it.
+    pub from_host: bool,
     /// Mounted read-only once all is made.
     pub readonly: bool,
     /// How mounts travel between host and container.
@@ -182,19 +189,49 @@ pub struct Wishes {
     pub no_pivot: bool,
     /// `--no-new-keyring`
     pub no_new_keyring: bool,
+    /// `--rootless`, where it says so or not.
+    pub rootless: Option<bool>,
+}
+
+impl Plan {
+    /// How many things the host's side opens for the child.
+    pub fn from_host(&self) -> usize {
+        usize::from(self.root.from_host) + self.binds_from_host().count()
+    }
+
+    /// Binds whose sources it opens, in order.
+    pub fn binds_from_host(&self) -> impl Iterator<Item = &Bind> {
+        self.mounts.iter().filter_map(|step| match &step.what {
+            What::Bind(bind) if bind.from_host => Some(bind),
+            _ => None,
+        })
+    }
 }
 
 /// Makes the plan for a container called `id`.
 pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<Plan, Error> {
     let namespaces = namespaces::plan(&bundle.linux);
-    let mut mounts = mounts::plan(&bundle.mounts, &bundle.dir)?;
+    let rootless = wishes.rootless.unwrap_or(facts.rootless);
+    let mut mounts = mounts::plan(
+        &bundle.mounts,
+        &mounts::Around {
+            bundle: &bundle.dir,
+            root: &bundle.rootfs,
+            namespaces: &namespaces,
+            is_root: facts.is_root,
+            cgroups: match rootless && !namespaces.has_cgroup() {
+                true => CgroupView::Hosts,
+                false => CgroupView::Own,
+            },
+        },
+    )?;
     let mount_label = labels::of_mounts(&bundle.linux);
     labels::label(&mut mounts, mount_label.as_deref());
     Ok(Plan {
         cgroup: cgroup::plan(&bundle.linux, facts, id)?,
         resctrl: resctrl::plan(&bundle.linux, id)?,
         net_devices: network::plan(&bundle.linux, &namespaces)?,
-        root: root(bundle, &namespaces, wishes),
+        root: root(bundle, facts, &namespaces, wishes),
         devices: devices::plan(&bundle.linux, &mounts, &namespaces),
         mounts,
         mount_label,
@@ -241,10 +278,11 @@ fn named(text: &Option<String>) -> Option<String> {
     text.clone().filter(|name| !name.is_empty())
 }
 
-fn root(bundle: &Bundle, namespaces: &Namespaces, wishes: Wishes) -> Root {
+fn root(bundle: &Bundle, facts: &Facts, namespaces: &Namespaces, wishes: Wishes) -> Root {
     let asked = bundle.linux.rootfs_propagation().as_deref();
     Root {
         path: bundle.rootfs.clone(),
+        from_host: namespaces.has_user() && namespaces.has_mount() && facts.is_root,
         readonly: bundle.readonly,
         propagation: match asked.map(|name| name.trim_start_matches('r')) {
             Some("shared") => Propagation::Shared,
@@ -280,7 +318,7 @@ fn masks(bundle: &Bundle) -> Masks {
 fn program(process: &Process) -> Program {
     Program {
         args: process.args().clone().unwrap_or_default(),
-        env: process.env().clone().unwrap_or_default(),
+        env: bundle::merged(None, process.env().as_deref().unwrap_or_default()),
         cwd: process.cwd().clone(),
         terminal: process.terminal().unwrap_or(false),
         terminal_size: process
@@ -306,6 +344,8 @@ mod tests {
         let facts = Facts {
             cgroup_mode: CgroupMode::Unified,
             own_cgroup: "/system.slice/web.service".into(),
+            is_root: true,
+            rootless: false,
         };
         plan(&bundle, &facts, "web", Wishes::default())
     }

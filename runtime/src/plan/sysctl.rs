@@ -149,8 +149,12 @@ mod tests {
                 config["hostname"] = json!("");
                 config["linux"] = json!({
                     "namespaces": [{"type": kind}, {"type": "mount"}],
-                    "sysctl": {name: "1"}, "uidMappings": map, "gidMappings": map,
+                    "sysctl": {name: "1"},
                 });
+                if kind == "user" {
+                    config["linux"]["uidMappings"] = map.clone();
+                    config["linux"]["gidMappings"] = map;
+                }
                 if kind == "mount" {
                     config["linux"]["namespaces"] = json!([{"type": "mount"}]);
                 }

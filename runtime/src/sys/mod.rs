@@ -7,6 +7,7 @@ pub mod capabilities;
 pub mod clone;
 pub mod descriptors;
 pub mod files;
+pub mod mount;
 pub mod network;
 pub mod open;
 pub mod process;
