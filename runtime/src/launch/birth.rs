@@ -9,12 +9,13 @@ use super::{
     write_pid_file,
 };
 use crate::bundle::Bundle;
+use crate::cgroup::{self, Made};
+use crate::hooks;
 use crate::inside::{self, StartGate, Task};
 use crate::ladder::{HostEnd, ladder};
 use crate::plan::{Cgroup, Namespaces, Plan};
 use crate::record::{Claim, HookState, ProcessId, State};
 use crate::sys::clone::{Child, spawn};
-use crate::{cgroup, hooks};
 
 /// Clones, sets up, records. On failure nothing of it is left.
 pub fn give(
@@ -39,8 +40,12 @@ pub fn give(
         rungs::hold_signals()?;
     }
     let child = clone(plan, request, &seen, ends)?;
+    let home = match settle(plan, &child) {
+        Ok(home) => home,
+        Err(error) => return Err(undo(plan, child, None, &seen, error)),
+    };
     let made = bring_up(plan, &child, &host_end, &seen)
-        .and_then(|()| record(bundle, plan, request, &child))
+        .and_then(|()| record(bundle, plan, request, &child, home.as_ref()))
         .and_then(|state| {
             let terminal = console.serve()?;
             claim.write(&state)?;
@@ -56,17 +61,17 @@ pub fn give(
             terminal,
             ladder: host_end,
         }),
-        Err(error) => Err(undo(plan, child, &seen, error)),
+        Err(error) => Err(undo(plan, child, home.as_ref(), &seen, error)),
     }
 }
 
 /// Everything that was done for a container that will not be. The error may learn how the child
 /// ended.
-fn undo(plan: &Plan, child: Child, seen: &HookState, error: Error) -> Error {
+fn undo(plan: &Plan, child: Child, home: Option<&Made>, seen: &HookState, error: Error) -> Error {
     let end = kill_child(&child);
-    if let Cgroup::Own { path, .. } = &plan.cgroup {
+    if let Some(home) = home {
         // What cannot be removed now is removed when the name is used again.
-        let _ = cgroup::remove(path);
+        let _ = home.remove();
     }
     let _ = hooks::run(
         "poststop",
@@ -166,15 +171,20 @@ fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
     Ok(())
 }
 
-/// What only the host may do for the child, and then the rungs up to READY.
-fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> Result<(), Error> {
+/// What only the host may do for the child, before it does anything itself.
+fn settle(plan: &Plan, child: &Child) -> Result<Option<Made>, Error> {
     rungs::score_and_limit(&plan.payload, child.pid)?;
     if let Some(mapping) = &plan.namespaces.mapping {
         idmap::write(mapping, child.pid)?;
     }
-    if let Cgroup::Own { path, resources } = &plan.cgroup {
-        cgroup::join(path, resources, child.pid)?;
+    match &plan.cgroup {
+        Cgroup::Stay => Ok(None),
+        Cgroup::Own(own) => Ok(Some(cgroup::settle(own, child.pid)?)),
     }
+}
+
+/// The rungs up to READY.
+fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> Result<(), Error> {
     rungs::until_ready(ladder, || {
         let text = seen.text("creating", Some(child.pid.as_raw()));
         hooks::run("prestart", plan.hooks.prestart().as_deref(), &text)?;
@@ -183,7 +193,13 @@ fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> R
     })
 }
 
-fn record(bundle: &Bundle, plan: &Plan, request: &Request, child: &Child) -> Result<State, Error> {
+fn record(
+    bundle: &Bundle,
+    plan: &Plan,
+    request: &Request,
+    child: &Child,
+    home: Option<&Made>,
+) -> Result<State, Error> {
     let process = |pid| ProcessId::of(pid).map_err(|error| step("look at the child", error));
     Ok(State {
         id: request.id.as_str().to_owned(),
@@ -196,10 +212,8 @@ fn record(bundle: &Bundle, plan: &Plan, request: &Request, child: &Child) -> Res
         rootfs: bundle.rootfs.clone(),
         created: crate::clock::now(),
         owner: getuid().as_raw(),
-        cgroup: match &plan.cgroup {
-            Cgroup::Own { path, .. } => Some(path.clone()),
-            Cgroup::Stay => None,
-        },
+        cgroup: home.map(|home| home.path.clone()),
+        unit: home.and_then(|home| home.unit.clone()),
         own_pid_namespace: plan.namespaces.has_new_pid(),
         annotations: bundle.annotations.clone().into_iter().collect(),
         poststart: plan.hooks.poststart().clone().unwrap_or_default(),

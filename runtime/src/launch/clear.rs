@@ -45,8 +45,8 @@ pub fn end_and_forget(claim: &Claim, state: &State) -> Result<Option<hooks::Erro
         cgroup::thaw(path)?;
     }
     kill_and_wait(&state.init)?;
-    if let Some(path) = &state.cgroup {
-        cgroup::remove(path)?;
+    if let Some(made) = state.made() {
+        made.remove()?;
     }
     claim.clear()?;
     let text = state.for_hooks().text("stopped", None);

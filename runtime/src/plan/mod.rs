@@ -9,18 +9,22 @@ mod identity;
 mod limits;
 mod mounts;
 mod namespaces;
+mod rules;
+mod scope;
 mod seccomp;
 
 use std::path::PathBuf;
 
 use oci_spec::runtime::{Hooks, Linux, Process};
 
-pub use cgroup::{Cgroup, resources};
+pub use cgroup::{Cgroup, DeviceRules, Own, Place};
 pub use devices::{Device, Devices, Kind, Placing};
 pub use identity::{DEFAULT_UMASK, Identity};
 pub use limits::Limit;
 pub use mounts::{Attributes, MountStep, What};
 pub use namespaces::{Join, Mapping, Namespaces};
+pub use rules::{Access, DeviceKind, Rule, allow_all, plan as device_rules};
+pub use scope::Scope;
 pub use seccomp::Seccomp;
 
 use crate::bundle::{Bundle, Names};
@@ -151,6 +155,8 @@ pub struct Wishes {
     pub no_pivot: bool,
     /// `--no-new-keyring`
     pub no_new_keyring: bool,
+    /// `--systemd-cgroup`
+    pub systemd_cgroup: bool,
 }
 
 /// Makes the plan for a container called `id`.
@@ -158,7 +164,7 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
     let namespaces = namespaces::plan(&bundle.linux);
     let mounts = mounts::plan(&bundle.mounts, &bundle.dir)?;
     Ok(Plan {
-        cgroup: cgroup::plan(&bundle.linux, facts, id)?,
+        cgroup: cgroup::plan(bundle, facts, id, wishes)?,
         root: root(bundle, &namespaces, wishes),
         devices: devices::plan(&bundle.linux, &mounts, &namespaces),
         mounts,
@@ -273,6 +279,7 @@ mod tests {
         let facts = Facts {
             cgroup_mode: CgroupMode::Unified,
             own_cgroup: "/system.slice/web.service".into(),
+            privileged: true,
         };
         plan(&bundle, &facts, "web", Wishes::default())
     }

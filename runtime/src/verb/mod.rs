@@ -20,11 +20,9 @@ mod start;
 mod state;
 mod update;
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail};
 
-use crate::cgroup;
+use crate::cgroup::{self, Made};
 use crate::cli::{Cli, CreateArgs, Verb};
 use crate::inside::Passed;
 use crate::launch::{Request, StartedBy};
@@ -36,6 +34,7 @@ use crate::report::Log;
 struct Tools<'a> {
     registry: Registry,
     log: &'a Log,
+    systemd_cgroup: bool,
 }
 
 /// Carries a command out; the value is the exit status.
@@ -43,6 +42,7 @@ pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
     let tools = Tools {
         registry: Registry::new(&cli.global.root),
         log,
+        systemd_cgroup: cli.global.systemd_cgroup,
     };
     log.debug(&format!("{:?}", cli.verb));
     match &cli.verb {
@@ -67,7 +67,7 @@ pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
 }
 
 /// What `run` and `create` have in common.
-fn request(args: &CreateArgs, passed: Passed, start: StartedBy) -> Result<Request> {
+fn request(tools: &Tools, args: &CreateArgs, passed: Passed, start: StartedBy) -> Result<Request> {
     Ok(Request {
         id: Id::parse(&args.id)?,
         bundle: args.bundle.clone(),
@@ -77,15 +77,16 @@ fn request(args: &CreateArgs, passed: Passed, start: StartedBy) -> Result<Reques
         wishes: Wishes {
             no_pivot: args.no_pivot,
             no_new_keyring: args.no_new_keyring,
+            systemd_cgroup: tools.systemd_cgroup,
         },
         passed,
     })
 }
 
 /// A cgroup that was not made for the container holds others, too.
-fn own_cgroup(state: &State, verb: &str) -> Result<PathBuf> {
-    if let Some(path) = &state.cgroup {
-        return Ok(path.clone());
+fn own_cgroup(state: &State, verb: &str) -> Result<Made> {
+    if let Some(made) = state.made() {
+        return Ok(made);
     }
     match cgroup::unit_of(state.init.pid) {
         Some(unit) => bail!(

@@ -16,7 +16,7 @@ pub fn run(tools: &Tools, args: &RunArgs, passed: Passed) -> Result<u8> {
     } else {
         StartedBy::UsInForeground
     };
-    let request = super::request(&args.create, passed, start)?;
+    let request = super::request(tools, &args.create, passed, start)?;
     let id = request.id.clone();
     let told = || format!("cannot run container '{}'", id.as_str());
     let waiting = launch::create(&tools.registry, request).with_context(told)?;

@@ -12,6 +12,7 @@
 )]
 
 pub mod guest;
+pub mod hierarchies;
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

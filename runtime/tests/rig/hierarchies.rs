@@ -1,0 +1,64 @@
+//! Another view of the cgroups for one test: its thread gets a mount namespace of its own, which what
+//! it starts inherits.
+
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+
+const MOUNTS: &str = "/sys/fs/cgroup";
+
+/// Version 2 alone, as far as this kernel's controllers are free for it.
+pub fn only_unified() {
+    if Path::new(MOUNTS).join("cgroup.controllers").exists() {
+        return;
+    }
+    apart();
+    umount2(MOUNTS, MntFlags::MNT_DETACH).unwrap();
+    let none: Option<&str> = None;
+    mount(
+        Some("none"),
+        MOUNTS,
+        Some("cgroup2"),
+        MsFlags::empty(),
+        none,
+    )
+    .unwrap();
+}
+
+/// Version 1 alone. `false` where the host has none.
+pub fn only_legacy() -> bool {
+    if !Path::new(MOUNTS).join("memory").is_dir() {
+        return false;
+    }
+    apart();
+    let beside = Path::new(MOUNTS).join("unified");
+    if beside.is_dir() {
+        umount2(&beside, MntFlags::MNT_DETACH).unwrap();
+        std::fs::remove_dir(beside).ok();
+    }
+    true
+}
+
+fn apart() {
+    unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).unwrap();
+    let none: Option<&str> = None;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(none, "/", none, private, none).unwrap();
+}
+
+/// The directory of a cgroup, or the one of a version 1 controller.
+pub fn directory(controller: &str, path: &str) -> PathBuf {
+    let mounts = Path::new(MOUNTS);
+    let base = match mounts.join("cgroup.controllers").exists() {
+        true => mounts.to_owned(),
+        false => mounts.join(controller),
+    };
+    base.join(path.trim_start_matches('/'))
+}
+
+/// What a file of a cgroup holds; `None` where it is not there.
+pub fn held(controller: &str, path: &str, file: &str) -> Option<String> {
+    let text = std::fs::read_to_string(directory(controller, path).join(file)).ok()?;
+    Some(text.trim().to_owned())
+}
