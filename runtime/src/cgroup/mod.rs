@@ -25,7 +25,7 @@ use oci_spec::runtime::LinuxResources;
 use crate::plan::{DeviceRules, Own, Place};
 
 pub use enter::{Below, enter};
-pub use figures::{figures, oom_kills};
+pub use figures::{OomWatch, figures};
 pub use freeze::{freeze, is_frozen, thaw};
 pub use hierarchy::{mode, unit_of};
 use limits::limit;
