@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::{Error, step};
 use crate::plan::Program;
+use crate::sys::terminal;
 
 /// What becomes of the terminal's master.
 #[derive(Debug)]
@@ -74,12 +75,25 @@ impl Console {
             Console::None | Console::Away(_) => Ok(None),
             Console::Here { ours, childs } => {
                 drop(childs);
-                receive(&ours).map(|master| Some(Terminal(master)))
+                let terminal = Terminal(receive(&ours)?);
+                // Before the program can ask for it.
+                terminal.fit();
+                Ok(Some(terminal))
             }
         }
     }
 }
 
+impl Terminal {
+    /// Makes the payload's terminal as large as our own, if ours is one.
+    pub fn fit(&self) {
+        if let Some(size) = terminal::size(std::io::stdin()) {
+            // Smaller or larger than it looks is still a terminal.
+            let _ = terminal::set_size(&self.0, &size);
+        }
+    }
+}
+
 fn receive(socket: &UnixStream) -> Result<File, Error> {
-    crate::sys::terminal::receive(socket).map_err(|errno| step("take the terminal over", errno))
+    terminal::receive(socket).map_err(|errno| step("take the terminal over", errno))
 }

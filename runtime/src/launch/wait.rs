@@ -16,7 +16,6 @@ use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use super::{Error, Terminal, step};
 use crate::sys::clone::Child;
 use crate::sys::process::{End, pidfd_send_signal, wait};
-use crate::sys::terminal;
 
 /// Hands signals and terminal through until the payload ends.
 pub fn supervise(child: &Child, terminal: Option<&Terminal>) -> Result<End, Error> {
@@ -24,10 +23,7 @@ pub fn supervise(child: &Child, terminal: Option<&Terminal>) -> Result<End, Erro
     let signals = SignalFd::with_flags(&SigSet::all(), flags)
         .map_err(|errno| step("watch for signals", errno))?;
     let _raw = terminal.and_then(|_| RawMode::enter());
-    let mut relay = terminal.map(|terminal| Relay::new(&terminal.0));
-    if let Some(relay) = &relay {
-        relay.resize();
-    }
+    let mut relay = terminal.map(Relay::new);
     loop {
         let mut watched = vec![
             PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN),
@@ -64,7 +60,7 @@ fn forward(signals: &SignalFd, child: &Child, relay: Option<&Relay>) {
     while let Ok(Some(signal)) = signals.read_signal() {
         let number = signal.ssi_signo as libc::c_int;
         if number == Signal::SIGWINCH as libc::c_int && relay.is_some() {
-            relay.into_iter().for_each(Relay::resize);
+            relay.into_iter().for_each(|relay| relay.terminal.fit());
         } else if number != Signal::SIGCHLD as libc::c_int {
             // A payload that has just ended needs no signal any more.
             let _ = pidfd_send_signal(&child.pidfd, number);
@@ -74,6 +70,7 @@ fn forward(signals: &SignalFd, child: &Child, relay: Option<&Relay>) {
 
 /// Carries bytes between our own streams and the payload's terminal.
 struct Relay<'a> {
+    terminal: &'a Terminal,
     master: &'a File,
     stdin: std::io::Stdin,
     input_open: bool,
@@ -81,9 +78,10 @@ struct Relay<'a> {
 }
 
 impl<'a> Relay<'a> {
-    fn new(master: &'a File) -> Relay<'a> {
+    fn new(terminal: &'a Terminal) -> Relay<'a> {
         Relay {
-            master,
+            terminal,
+            master: &terminal.0,
             stdin: std::io::stdin(),
             input_open: true,
             output_open: true,
@@ -142,12 +140,6 @@ impl<'a> Relay<'a> {
         };
         while self.output_open && ready(self.master) {
             self.output_open = self.show();
-        }
-    }
-
-    fn resize(&self) {
-        if let Some(size) = terminal::size(&self.stdin) {
-            let _ = terminal::set_size(self.master, &size);
         }
     }
 }

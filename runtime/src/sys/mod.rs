@@ -7,6 +7,7 @@ pub mod bpf;
 pub mod clone;
 pub mod descriptors;
 pub mod network;
+pub mod open;
 pub mod process;
 pub mod signals;
 pub mod terminal;
