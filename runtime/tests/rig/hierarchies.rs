@@ -62,3 +62,44 @@ pub fn held(controller: &str, path: &str, file: &str) -> Option<String> {
     let text = std::fs::read_to_string(directory(controller, path).join(file)).ok()?;
     Some(text.trim().to_owned())
 }
+
+/// Where a rig starts the runtime, so that what is made beside or below it is the rig's own.
+#[derive(Debug)]
+pub struct Home {
+    top: String,
+    below: &'static str,
+}
+
+impl Home {
+    /// One like a shell's.
+    pub fn new(name: &str, below: &'static str) -> Home {
+        let top = format!("sysc-rig-{name}");
+        Home { top, below }
+    }
+
+    /// What a shell does to get there.
+    pub fn enter(&self) -> String {
+        let directory = directory("systemd", &self.top).join(self.below);
+        let shown = directory.display();
+        format!("mkdir -p {shown}; echo $$ >{shown}/cgroup.procs; exec \"$@\"")
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let mounts = std::fs::read_dir(MOUNTS).unwrap().flatten();
+        let all = mounts.map(|entry| entry.path()).chain([MOUNTS.into()]);
+        for top in all.map(|mount| mount.join(&self.top)) {
+            remove(&top);
+        }
+    }
+}
+
+fn remove(directory: &Path) {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.path().is_dir()) {
+        remove(&entry.path());
+    }
+    // What is not empty yet is told by nobody; a few left behind do no harm.
+    let _ = std::fs::remove_dir(directory);
+}
