@@ -33,9 +33,8 @@ pub fn only_legacy() -> bool {
     }
     apart();
     let beside = Path::new(MOUNTS).join("unified");
-    if beside.is_dir() {
+    if beside.join("cgroup.procs").exists() {
         umount2(&beside, MntFlags::MNT_DETACH).unwrap();
-        std::fs::remove_dir(beside).ok();
     }
     true
 }
@@ -45,6 +44,15 @@ fn apart() {
     let none: Option<&str> = None;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(none, "/", none, private, none).unwrap();
+}
+
+/// Whether there is a controller of this name.
+pub fn has(controller: &str) -> bool {
+    let names = std::fs::read_to_string(Path::new(MOUNTS).join("cgroup.controllers"));
+    match names {
+        Ok(names) => names.split_whitespace().any(|name| name == controller),
+        Err(_) => Path::new(MOUNTS).join(controller).is_dir(),
+    }
 }
 
 /// The directory of a cgroup, or the one of a version 1 controller.

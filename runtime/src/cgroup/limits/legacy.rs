@@ -69,6 +69,10 @@ pub fn cpu(resources: &LinuxResources, _: &Now) -> Result<Vec<Setting>, Refusal>
         return Ok(Vec::new());
     };
     let some = |number: Option<u64>| number.filter(|number| *number != 0);
+    if some(cpu.shares()).is_some_and(|shares| !(2..=262_144).contains(&shares)) {
+        // The kernel would take the nearest one.
+        return refuse("cpu.shares", "must be from 2 to 262144");
+    }
     let settings = [
         setting("cpu.idle", "cpu.idle", cpu.idle()),
         // Of an idle cgroup the kernel takes no shares.
@@ -194,15 +198,14 @@ pub fn priorities(resources: &LinuxResources, _: &Now) -> Result<Vec<Setting>, R
 
 #[cfg(test)]
 mod tests {
-    use super::super::Planner;
-    use super::super::tests::planned;
+    use super::super::tests::{Case, planned};
     use super::*;
     use serde_json::json;
 
     #[test]
     fn fields_become_files() {
         let bfq: &[_] = &[("blkio.bfq.weight", "100")];
-        let table: [(Planner, _, &[(&str, &str)], &[&str]); 7] = [
+        let table: &[Case] = &[
             (
                 memory,
                 json!({"memory": {"limit": 100, "swap": 200, "reservation": 50, "swappiness": 0,
@@ -271,7 +274,10 @@ mod tests {
             ),
         ];
         for (planner, resources, files, wanted) in table {
-            assert_eq!(planned(planner, resources, files).unwrap(), wanted);
+            assert_eq!(
+                planned(*planner, resources.clone(), files).unwrap(),
+                *wanted
+            );
         }
     }
 }

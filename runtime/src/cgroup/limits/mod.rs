@@ -219,7 +219,18 @@ fn write_all(seats: &Seats, directory: &Path, settings: Vec<Setting>) -> Result<
 /// Never makes a file: that one is missing is a better answer than that none can be made.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
-    file.write_all(text.as_bytes())
+    file.write_all(text.as_bytes())?;
+    match path.to_string_lossy().contains("/memory.kmem.limit") && !holds(path, text)? {
+        true => Err(ErrorKind::Unsupported.into()),
+        false => Ok(()),
+    }
+}
+
+/// Kernels since 5.16 take limits of their own memory and forget them.
+fn holds(path: &Path, text: &str) -> std::io::Result<bool> {
+    const PAGE: u64 = 4096;
+    let pages = |text: &str| text.trim().parse::<u64>().map(|bytes| bytes / PAGE);
+    Ok(pages(&std::fs::read_to_string(path)?) == pages(text))
 }
 
 fn failed(seats: &Seats, setting: Setting, source: std::io::Error) -> Error {
@@ -299,6 +310,14 @@ fn rdma(resources: &LinuxResources, _: &Now) -> Result<Vec<Setting>, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A planner, resources, files that are there, and what is to be written.
+    pub(super) type Case = (
+        Planner,
+        serde_json::Value,
+        &'static [(&'static str, &'static str)],
+        &'static [&'static str],
+    );
 
     /// What a planner makes of these resources where `files` are there, as `file = value`.
     pub(super) fn planned(

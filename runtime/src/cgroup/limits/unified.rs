@@ -226,13 +226,13 @@ pub fn entries(resources: &LinuxResources, _: &Now) -> Result<Vec<Setting>, Refu
 #[cfg(test)]
 mod tests {
     use super::super::Planner;
-    use super::super::tests::planned;
+    use super::super::tests::{Case, planned};
     use super::*;
     use serde_json::json;
 
     #[test]
     fn fields_become_files() {
-        let table: [(Planner, _, &[(&str, &str)], &[&str]); 11] = [
+        let table: &[Case] = &[
             (
                 memory,
                 json!({"memory": {"limit": 100, "swap": 250, "reservation": -1, "useHierarchy": true}}),
@@ -284,6 +284,13 @@ mod tests {
                 &[("cpu.max", "500 100000")],
                 &["cpu.idle = 1", "cpu.max = 500 1000"],
             ),
+        ];
+        check(table);
+    }
+
+    #[test]
+    fn devices_pages_and_entries_become_files() {
+        let table: &[Case] = &[
             (
                 block_io,
                 json!({"blockIO": {"weight": 1000, "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 5}],
@@ -314,8 +321,15 @@ mod tests {
                 &["cgroup.max.depth = 2", "memory.high = 7"],
             ),
         ];
+        check(table);
+    }
+
+    fn check(table: &[Case]) {
         for (planner, resources, files, wanted) in table {
-            assert_eq!(planned(planner, resources, files).unwrap(), wanted);
+            assert_eq!(
+                planned(*planner, resources.clone(), files).unwrap(),
+                *wanted
+            );
         }
     }
 
