@@ -11,6 +11,7 @@
 //! verb. docs/runtime.md draws a start step by step.
 
 pub mod bundle;
+pub mod bus;
 pub mod cgroup;
 pub mod cli;
 pub mod clock;

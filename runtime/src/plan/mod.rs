@@ -11,13 +11,15 @@ mod mount_options;
 mod mounts;
 mod namespaces;
 mod owners;
+mod rules;
+mod scope;
 mod seccomp;
 
 use std::path::PathBuf;
 
 use oci_spec::runtime::{Hooks, Linux, Process};
 
-pub use cgroup::{Cgroup, resources};
+pub use cgroup::{Cgroup, DeviceRules, Own, Place};
 pub use devices::{Device, Devices, Kind, Placing};
 pub use identity::{DEFAULT_UMASK, Identity};
 pub use limits::Limit;
@@ -26,6 +28,8 @@ use mounts::CgroupView;
 pub use mounts::{Bind, MountStep, What};
 pub use namespaces::{Join, Mapping, Namespaces};
 pub use owners::Owners;
+pub use rules::{Access, DeviceKind, Rule, allow_all, plan as device_rules};
+pub use scope::Scope;
 pub use seccomp::Seccomp;
 
 use crate::bundle::{self, Bundle, Names};
@@ -158,6 +162,8 @@ pub struct Wishes {
     pub no_pivot: bool,
     /// `--no-new-keyring`
     pub no_new_keyring: bool,
+    /// `--systemd-cgroup`
+    pub systemd_cgroup: bool,
     /// `--rootless`, where it says so or not.
     pub rootless: Option<bool>,
 }
@@ -195,7 +201,7 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
         },
     )?;
     Ok(Plan {
-        cgroup: cgroup::plan(&bundle.linux, facts, id)?,
+        cgroup: cgroup::plan(bundle, facts, id, wishes)?,
         root: root(bundle, facts, &namespaces, wishes),
         devices: devices::plan(&bundle.linux, &mounts, &namespaces),
         mounts,

@@ -271,6 +271,7 @@ mod tests {
             created: "2026-01-01T00:00:00Z".to_owned(),
             owner: 0,
             cgroup: None,
+            unit: None,
             own_pid_namespace: true,
             annotations: Default::default(),
             poststart: Vec::new(),
