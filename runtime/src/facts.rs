@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use libcgroups::common::{CgroupSetup, get_cgroup_setup};
+use nix::unistd::geteuid;
 
 /// How the host's cgroups are mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,11 @@ pub struct Facts {
     pub cgroup_mode: CgroupMode,
     /// The cgroup that we were started in, from the root of its hierarchy.
     pub own_cgroup: PathBuf,
+    /// Whether we have the privileges of root, be it of a user namespace only.
+    pub is_root: bool,
+    /// Whether the host's root did not start us: some things then cannot be had, and a container
+    /// does without.
+    pub rootless: bool,
 }
 
 impl Facts {
@@ -34,9 +40,17 @@ impl Facts {
         };
         let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         Facts {
+            is_root: geteuid().is_root(),
+            rootless: Facts::is_rootless(),
             cgroup_mode,
             own_cgroup: own_cgroup(&text, cgroup_mode),
         }
+    }
+
+    /// Whether we are not the host's root: not root, or root in a user namespace only.
+    pub fn is_rootless() -> bool {
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        !geteuid().is_root() || is_partial(&map)
     }
 }
 
@@ -59,9 +73,24 @@ fn own_cgroup(text: &str, mode: CgroupMode) -> PathBuf {
         )
 }
 
+/// Whether a uid_map leaves users out, as that of every user namespace but the first does.
+fn is_partial(map: &str) -> bool {
+    let mut numbers = map.split_whitespace();
+    let all = ["0", "0", "4294967295"];
+    !map.is_empty() && !all.iter().all(|number| numbers.next() == Some(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_namespace_is_known_by_its_map() {
+        assert!(!is_partial("         0          0 4294967295\n"));
+        assert!(is_partial("         0       1000          1\n"));
+        assert!(is_partial("0 0 65536\n"));
+        assert!(!is_partial(""));
+    }
 
     #[test]
     fn our_cgroup_is_found_in_both_versions() {

@@ -9,6 +9,7 @@ mod figures;
 mod freeze;
 mod hierarchy;
 mod limits;
+mod permission;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub use figures::{figures, oom_kills};
 pub use freeze::{freeze, is_frozen, thaw};
 pub use hierarchy::unit_of;
 pub use limits::{join, limit};
+pub use permission::may_make;
 
 const MOUNTS: &str = "/sys/fs/cgroup";
 /// How long killed processes may take to leave a cgroup.

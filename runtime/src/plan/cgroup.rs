@@ -24,6 +24,23 @@ pub enum Cgroup {
     },
 }
 
+impl Cgroup {
+    /// What remains where none can be made: staying, unless there is something to limit.
+    pub fn without_permission(&self) -> Result<Cgroup, Error> {
+        match self {
+            Cgroup::Own { path, resources } if asks_for_limits(resources) => {
+                let reason = format!(
+                    "cgroup '{}' cannot be made by this user\nhelp: have a cgroup delegated \
+                     (Delegate=yes), or remove the limits",
+                    path.display()
+                );
+                Err(refused("linux.resources", &reason))
+            }
+            _ => Ok(Cgroup::Stay),
+        }
+    }
+}
+
 /// Decides, and refuses what could not be applied.
 pub fn plan(linux: &Linux, facts: &Facts, id: &str) -> Result<Cgroup, Error> {
     let asked = linux

@@ -5,6 +5,7 @@
 
 pub mod clone;
 pub mod descriptors;
+pub mod mount;
 pub mod network;
 pub mod open;
 pub mod process;
