@@ -11,7 +11,12 @@ use serde_json::{Value, json};
 fn rig_with(devices: Value) -> Rig {
     let rig = Rig::new();
     symlink("busybox", rig.rootfs().join("bin/ip")).unwrap();
-    rig.config(|config| config["linux"]["netDevices"] = devices);
+    let name = rig.bundle().file_name().unwrap().to_str().unwrap();
+    rig.config(|config| {
+        config["linux"]["netDevices"] = devices;
+        // Not the rig's: the shell's runtime starts outside of that.
+        config["linux"]["cgroupsPath"] = json!(format!("/sysc-net{name}"));
+    });
     rig
 }
 

@@ -9,12 +9,13 @@ use super::{
     rungs, sources, step,
 };
 use crate::bundle::Bundle;
+use crate::cgroup::{self, Made};
 use crate::inside::{self, StartGate, Task};
 use crate::ladder::{HostEnd, ladder};
 use crate::plan::{Cgroup, Namespaces, Plan};
 use crate::record::{Claim, HookState, ProcessId, State};
 use crate::sys::clone::{Child, TIME, spawn};
-use crate::{cgroup, hooks, resctrl};
+use crate::{hooks, resctrl};
 
 /// Clones, sets up, records. On failure nothing of it is left.
 pub fn give(
@@ -46,8 +47,12 @@ pub fn give(
         rungs::hold_signals()?;
     }
     let child = clone(plan, request, (&seen, &host_end), ends)?;
+    let home = match settle(plan, &child) {
+        Ok(home) => home,
+        Err(error) => return Err(undo(plan, child, None, &seen, error)),
+    };
     let made = bring_up(plan, &child, (&host_end, sources), &seen)
-        .and_then(|()| record(bundle, plan, request, &child))
+        .and_then(|()| record(bundle, plan, request, &child, home.as_ref()))
         .and_then(|state| {
             let terminal = console.serve()?;
             claim.keep_config(&bundle.text)?;
@@ -63,17 +68,17 @@ pub fn give(
             remarks: plan.payload.remarks.clone(),
             ladder: host_end,
         }),
-        Err(error) => Err(undo(plan, child, &seen, error)),
+        Err(error) => Err(undo(plan, child, home.as_ref(), &seen, error)),
     }
 }
 
 /// Everything that was done for a container that will not be. The error may learn how the child
 /// ended.
-fn undo(plan: &Plan, child: Child, seen: &HookState, error: Error) -> Error {
+fn undo(plan: &Plan, child: Child, home: Option<&Made>, seen: &HookState, error: Error) -> Error {
     let end = kill_child(&child);
-    if let Cgroup::Own { path, .. } = &plan.cgroup {
+    if let Some(home) = home {
         // What cannot be removed now is removed when the name is used again.
-        let _ = cgroup::remove(path);
+        let _ = home.remove();
     }
     if let Some(wish) = &plan.resctrl {
         let _ = resctrl::remove(&resctrl::own(wish, &seen.id));
@@ -207,21 +212,28 @@ fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
     Ok(())
 }
 
-/// What only the host may do for the child, and then the rungs up to READY.
-fn bring_up(
-    plan: &Plan,
-    child: &Child,
-    (ladder, sources): (&HostEnd, Option<HostEnd>),
-    seen: &HookState,
-) -> Result<(), Error> {
+/// What only the host may do for the child, before it does anything itself.
+fn settle(plan: &Plan, child: &Child) -> Result<Option<Made>, Error> {
     rungs::score_and_limit(&plan.payload, child.pid)?;
     let namespaces = &plan.namespaces;
     let mapping = namespaces.mapping.as_ref();
     if let Some(mapping) = mapping.filter(|_| namespaces.ahead(rungs::is_root()).is_none()) {
         idmap::write(mapping, child.pid)?;
     }
-    if let Cgroup::Own { path, resources } = &plan.cgroup {
-        cgroup::join(path, resources, child.pid)?;
+    match &plan.cgroup {
+        Cgroup::Stay => Ok(None),
+        Cgroup::Own(own) => Ok(Some(cgroup::settle(own, child.pid)?)),
+    }
+}
+
+/// The rungs up to READY.
+fn bring_up(
+    plan: &Plan,
+    child: &Child,
+    (ladder, sources): (&HostEnd, Option<HostEnd>),
+    seen: &HookState,
+) -> Result<(), Error> {
+    if plan.cgroup != Cgroup::Stay {
         rungs::unpin(child.pid)?;
     }
     if let Some(wish) = &plan.resctrl {
@@ -259,7 +271,13 @@ fn host_hooks(plan: &Plan, child: &Child, seen: &HookState) -> Result<(), Error>
     Ok(hooks::run_at(place, "createRuntime", create, &creating)?)
 }
 
-fn record(bundle: &Bundle, plan: &Plan, request: &Request, child: &Child) -> Result<State, Error> {
+fn record(
+    bundle: &Bundle,
+    plan: &Plan,
+    request: &Request,
+    child: &Child,
+    home: Option<&Made>,
+) -> Result<State, Error> {
     let process = |pid| ProcessId::of(pid).map_err(|error| step("look at the child", error));
     Ok(State {
         id: request.id.as_str().to_owned(),
@@ -272,10 +290,8 @@ fn record(bundle: &Bundle, plan: &Plan, request: &Request, child: &Child) -> Res
         rootfs: bundle.rootfs.clone(),
         created: crate::clock::now(),
         owner: getuid().as_raw(),
-        cgroup: match &plan.cgroup {
-            Cgroup::Own { path, .. } => Some(path.clone()),
-            Cgroup::Stay => None,
-        },
+        cgroup: home.map(|home| home.path.clone()),
+        unit: home.and_then(|home| home.unit.clone()),
         resctrl: match &plan.resctrl {
             Some(wish) => resctrl::own(wish, request.id.as_str()),
             None => Vec::new(),

@@ -46,8 +46,8 @@ pub fn end_and_forget(claim: &Claim, state: &State) -> Result<Vec<hooks::Error>,
         cgroup::thaw(path)?;
     }
     end(&state.init)?;
-    if let Some(path) = &state.cgroup {
-        cgroup::remove(path)?;
+    if let Some(made) = state.made() {
+        made.remove()?;
     }
     resctrl::remove(&state.resctrl)?;
     claim.clear()?;

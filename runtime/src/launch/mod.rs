@@ -160,7 +160,9 @@ pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
 /// A user's container gets a cgroup of its own where the user may make one, and else stays; but what
 /// was to be limited must be.
 fn settle(plan: &mut plan::Plan) -> Result<(), Error> {
-    if let plan::Cgroup::Own { path, .. } = &plan.cgroup
+    // A scope is made by systemd, which may do it.
+    if let plan::Cgroup::Own(own) = &plan.cgroup
+        && let plan::Place::Path(path) = &own.place
         && !cgroup::may_make(path)
     {
         plan.cgroup = plan.cgroup.without_permission()?;

@@ -15,7 +15,9 @@ mod network;
 mod owners;
 mod personality;
 mod resctrl;
+mod rules;
 mod scheduling;
+mod scope;
 mod seccomp;
 mod sysctl;
 
@@ -23,7 +25,7 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{Hooks, Linux, Process};
 
-pub use cgroup::{Cgroup, resources};
+pub use cgroup::{Cgroup, DeviceRules, Own, Place};
 pub use devices::{Device, Devices, Kind, Placing};
 pub use identity::{Capabilities, DEFAULT_UMASK, Identity};
 pub use limits::Limit;
@@ -34,7 +36,9 @@ pub use namespaces::{Join, Mapping, Namespaces};
 pub use network::NetDevice;
 pub use owners::Owners;
 pub use resctrl::Resctrl;
+pub use rules::{Access, DeviceKind, Rule, allow_all, plan as device_rules};
 pub use scheduling::{Affinity, MemoryPolicy, Scheduling};
+pub use scope::Scope;
 pub use seccomp::{Listener, Seccomp};
 pub use sysctl::Sysctl;
 
@@ -189,6 +193,8 @@ pub struct Wishes {
     pub no_pivot: bool,
     /// `--no-new-keyring`
     pub no_new_keyring: bool,
+    /// `--systemd-cgroup`
+    pub systemd_cgroup: bool,
     /// `--rootless`, where it says so or not.
     pub rootless: Option<bool>,
 }
@@ -228,7 +234,7 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
     let mount_label = labels::of_mounts(&bundle.linux);
     labels::label(&mut mounts, mount_label.as_deref());
     Ok(Plan {
-        cgroup: cgroup::plan(&bundle.linux, facts, id)?,
+        cgroup: cgroup::plan(bundle, facts, id, wishes)?,
         resctrl: resctrl::plan(&bundle.linux, id)?,
         net_devices: network::plan(&bundle.linux, &namespaces)?,
         root: root(bundle, facts, &namespaces, wishes),

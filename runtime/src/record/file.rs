@@ -39,6 +39,9 @@ pub struct State {
     /// Directories of its class of service that go away with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resctrl: Vec<PathBuf>,
+    /// The unit that systemd has made for it, which that cgroup is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<cgroup::Unit>,
     /// Whether killing the first process ends all others.
     pub own_pid_namespace: bool,
     /// From the configuration.
@@ -65,6 +68,14 @@ impl State {
             "created": self.created,
             "annotations": self.annotations,
             "owner": owner_name(self.owner),
+        })
+    }
+
+    /// What was made for it to be in.
+    pub fn made(&self) -> Option<cgroup::Made> {
+        Some(cgroup::Made {
+            path: self.cgroup.clone()?,
+            unit: self.unit.clone(),
         })
     }
 

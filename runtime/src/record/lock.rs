@@ -300,6 +300,7 @@ mod tests {
             owner: 0,
             cgroup: None,
             resctrl: Vec::new(),
+            unit: None,
             own_pid_namespace: true,
             annotations: Default::default(),
             poststart: Vec::new(),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! ROOT/               1700, --root, by default /run/sysc-runtime or $XDG_RUNTIME_DIR/sysc-runtime
+//!                     stays when it is empty: a unit that starts may have it mounted
 //!   ID/               made by the one that creates the container; its lock is held meanwhile
 //!     state.json      written once, complete when it appears
 //!     config.json     what it was made from, as it was then

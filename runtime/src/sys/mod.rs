@@ -3,6 +3,7 @@
 //! All `unsafe` of the runtime lives here. In: plain values and descriptors. Out: `io`-like
 //! results. This room knows nothing of containers and decides nothing.
 
+pub mod bpf;
 pub mod capabilities;
 pub mod clone;
 pub mod descriptors;

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::cgroup;
+use crate::cgroup::{self, Made};
 use crate::cli::{Cli, CreateArgs, Verb};
 use crate::facts::Facts;
 use crate::inside::Passed;
@@ -38,6 +38,7 @@ struct Tools<'a> {
     registry: Registry,
     log: &'a Log,
     rootless: Option<bool>,
+    systemd_cgroup: bool,
 }
 
 /// Carries a command out; the value is the exit status.
@@ -46,6 +47,7 @@ pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
         registry: Registry::new(&root(cli)),
         log,
         rootless: cli.global.rootless.said(),
+        systemd_cgroup: cli.global.systemd_cgroup,
     };
     log.debug(&format!("{:?}", cli.verb));
     match &cli.verb {
@@ -90,6 +92,7 @@ fn request(tools: &Tools, args: &CreateArgs, passed: Passed, start: StartedBy) -
             no_pivot: args.no_pivot,
             no_new_keyring: args.no_new_keyring,
             rootless: tools.rootless,
+            systemd_cgroup: tools.systemd_cgroup,
         },
         passed,
     })
@@ -106,9 +109,9 @@ fn remark(log: &Log, remarks: &[Remark]) {
 }
 
 /// A cgroup that was not made for the container holds others, too.
-fn own_cgroup(state: &State, verb: &str) -> Result<PathBuf> {
-    if let Some(path) = &state.cgroup {
-        return Ok(path.clone());
+fn own_cgroup(state: &State, verb: &str) -> Result<Made> {
+    if let Some(made) = state.made() {
+        return Ok(made);
     }
     match cgroup::unit_of(state.init.pid) {
         Some(unit) => bail!(
