@@ -25,8 +25,9 @@ pub struct Facts {
     pub cgroup_mode: CgroupMode,
     /// The cgroup that we were started in, from the root of its hierarchy.
     pub own_cgroup: PathBuf,
-    /// Whether we are the host's root.
-    pub privileged: bool,
+    /// Whether the host's root did not start us: some things then cannot be had, and a container
+    /// does without.
+    pub rootless: bool,
 }
 
 impl Facts {
@@ -37,12 +38,17 @@ impl Facts {
         Facts {
             cgroup_mode,
             own_cgroup: own_cgroup(&text, cgroup_mode),
-            privileged: geteuid().is_root() && !is_mapped(),
+            rootless: Facts::is_rootless(),
         }
     }
 }
 
 impl Facts {
+    /// Whether we are not the host's root: not root, or root in a user namespace only.
+    pub fn is_rootless() -> bool {
+        !geteuid().is_root() || is_mapped()
+    }
+
     /// Whether a service of systemd's is what we run in. A session's scope is none: whoever calls us
     /// from there expects what runc does.
     pub fn is_service(&self) -> bool {
@@ -98,7 +104,7 @@ mod tests {
             let facts = Facts {
                 cgroup_mode: CgroupMode::Unified,
                 own_cgroup: path.into(),
-                privileged: true,
+                rootless: false,
             };
             assert_eq!(facts.is_service(), wanted, "{path}");
         }

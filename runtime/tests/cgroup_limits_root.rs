@@ -103,6 +103,72 @@ fn every_resource_of_version_1_is_in_its_file() {
 }
 
 #[test]
+fn every_resource_of_version_2_is_in_its_file() {
+    only_unified();
+    if !rig::hierarchies::has("memory") {
+        return;
+    }
+    let path = path("limits-v2");
+    let resources = json!({
+        "memory": {"limit": 64 << 20, "reservation": 32 << 20, "swap": 96 << 20,
+            "useHierarchy": true},
+        "cpu": {"shares": 1024, "period": 50_000, "quota": 20_000, "burst": 5_000, "cpus": "0",
+            "mems": "0"},
+        "pids": {"limit": 50},
+        "blockIO": {"weight": 500},
+        "unified": {"memory.high": "50331648"},
+    });
+    let (rig, ended) = limited(&path, &resources);
+    ended.ok();
+    let table = [
+        ("memory.max", "67108864"),
+        ("memory.low", "33554432"),
+        ("memory.high", "50331648"),
+        ("memory.swap.max", "33554432"),
+        ("cpu.weight", "100"),
+        ("cpu.max", "20000 50000"),
+        ("cpu.max.burst", "5000"),
+        ("cpuset.cpus", "0"),
+        ("cpuset.mems", "0"),
+        ("pids.max", "50"),
+    ];
+    for (file, value) in table {
+        assert_eq!(held("", &path, file).as_deref(), Some(value), "{file}");
+    }
+    let weights = ["io.bfq.weight", "io.weight"].map(|file| held("", &path, file));
+    let weight = weights.into_iter().flatten().next();
+    assert!(
+        matches!(weight.as_deref(), Some("default 500" | "default 4950")),
+        "{weight:?}"
+    );
+
+    for (memory, swap) in [("256M", "512M"), ("16M", "32M"), ("48M", "48M")] {
+        rig.runtime(&["update", "--memory", memory, "--memory-swap", swap, "c"])
+            .ok();
+    }
+    assert_eq!(held("", &path, "memory.swap.max").as_deref(), Some("0"));
+    rig.runtime(&["update", "--memory-swap", "64M", "c"]).ok();
+    assert_eq!(
+        held("", &path, "memory.swap.max").as_deref(),
+        Some("16777216")
+    );
+    rig.runtime(&["update", "--memory", "-1", "c"]).ok();
+    assert_eq!(held("", &path, "memory.swap.max").as_deref(), Some("max"));
+    rig.runtime(&["update", "--cpu-period", "40000", "c"]).ok();
+    assert_eq!(held("", &path, "cpu.max").as_deref(), Some("20000 40000"));
+    let idle = ["update", "--cpu-idle", "1", "--cpu-share", "700", "c"];
+    rig.runtime(&idle).ok();
+    assert_eq!(held("", &path, "cpu.idle").as_deref(), Some("1"));
+    let checked = json!({"memory": {"limit": 4096, "checkBeforeUpdate": true}});
+    let file = rig.bundle().join("resources.json");
+    std::fs::write(&file, checked.to_string()).unwrap();
+    let err = rig
+        .runtime(&["update", "-r", file.to_str().unwrap(), "c"])
+        .refused();
+    assert!(err.contains("is not more than what is used now"), "{err}");
+}
+
+#[test]
 fn what_version_1_cannot_hold_is_refused_by_name() {
     if !only_legacy() {
         return;

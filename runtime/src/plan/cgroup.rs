@@ -63,7 +63,7 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
     let mut resources = linux.resources().clone().unwrap_or_default();
     let devices = DeviceRules {
         list: rules::plan(resources.devices().as_deref().unwrap_or_default())?,
-        dispensable: !facts.privileged && rules::are_default(&resources),
+        dispensable: facts.rootless && rules::are_default(&resources),
     };
     let asks = asked.is_some() || asks_for_limits(&resources) || wishes.systemd_cgroup;
     let nothing_to_make = facts.cgroup_mode == CgroupMode::None || facts.is_service();

@@ -279,7 +279,7 @@ mod tests {
         let facts = Facts {
             cgroup_mode: CgroupMode::Unified,
             own_cgroup: "/system.slice/web.service".into(),
-            privileged: true,
+            rootless: false,
         };
         plan(&bundle, &facts, "web", Wishes::default())
     }

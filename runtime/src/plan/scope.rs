@@ -30,7 +30,7 @@ pub fn plan(
     annotations: &HashMap<String, String>,
     facts: &Facts,
 ) -> Result<Scope, Error> {
-    let of_user = !facts.privileged;
+    let of_user = facts.rootless;
     let usual = if of_user {
         "user.slice"
     } else {
@@ -128,7 +128,7 @@ mod tests {
         let facts = Facts {
             cgroup_mode: CgroupMode::Unified,
             own_cgroup: "/".into(),
-            privileged: true,
+            rootless: false,
         };
         let annotations = annotations
             .iter()
