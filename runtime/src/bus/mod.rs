@@ -4,7 +4,7 @@
 //! is asked where there is one; else systemd itself, by the socket that `systemctl` uses before there
 //! is a bus. This room knows nothing of containers.
 //!
-//! Written here because a crate costs more than all else in this program: docs/decisions/004.
+//! Written here because a crate costs more than all else in this program: docs/decisions/004-dbus.md
 
 mod message;
 mod value;
