@@ -52,7 +52,7 @@ pub struct Global {
     /// Say more in --log
     #[arg(long)]
     pub debug: bool,
-    /// Accepted for callers of runc; cgroups are made directly
+    /// Let systemd make the cgroup, as a scope; linux.cgroupsPath is SLICE:PREFIX:NAME then
     #[arg(long)]
     pub systemd_cgroup: bool,
     /// Whether to do without what only the host's root can have
