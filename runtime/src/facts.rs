@@ -25,6 +25,8 @@ pub struct Facts {
     pub cgroup_mode: CgroupMode,
     /// The cgroup that we were started in, from the root of its hierarchy.
     pub own_cgroup: PathBuf,
+    /// Whether we have the privileges of root, be it of a user namespace only.
+    pub is_root: bool,
     /// Whether the host's root did not start us: some things then cannot be had, and a container
     /// does without.
     pub rootless: bool,
@@ -36,17 +38,17 @@ impl Facts {
         let cgroup_mode = cgroup::mode();
         let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         Facts {
+            is_root: geteuid().is_root(),
+            rootless: Facts::is_rootless(),
             cgroup_mode,
             own_cgroup: own_cgroup(&text, cgroup_mode),
-            rootless: Facts::is_rootless(),
         }
     }
-}
 
-impl Facts {
     /// Whether we are not the host's root: not root, or root in a user namespace only.
     pub fn is_rootless() -> bool {
-        !geteuid().is_root() || is_mapped()
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        !geteuid().is_root() || is_partial(&map)
     }
 
     /// Whether a service of systemd's is what we run in. A session's scope is none: whoever calls us
@@ -56,13 +58,6 @@ impl Facts {
         let unit = names.find(|name| name.ends_with(".service") || name.ends_with(".scope"));
         unit.is_some_and(|name| name.ends_with(".service"))
     }
-}
-
-/// Whether we are in a user namespace other than the host's.
-fn is_mapped() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let numbers: Vec<&str> = map.split_whitespace().collect();
-    !numbers.is_empty() && numbers != ["0", "0", "4294967295"]
 }
 
 /// Our cgroup out of /proc/self/cgroup. Version 1 has one per hierarchy: systemd's own is the one
@@ -84,9 +79,24 @@ fn own_cgroup(text: &str, mode: CgroupMode) -> PathBuf {
         .map_or_else(|| PathBuf::from("/"), Path::to_owned)
 }
 
+/// Whether a uid_map leaves users out, as that of every user namespace but the first does.
+fn is_partial(map: &str) -> bool {
+    let mut numbers = map.split_whitespace();
+    let all = ["0", "0", "4294967295"];
+    !map.is_empty() && !all.iter().all(|number| numbers.next() == Some(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_namespace_is_known_by_its_map() {
+        assert!(!is_partial("         0          0 4294967295\n"));
+        assert!(is_partial("         0       1000          1\n"));
+        assert!(is_partial("0 0 65536\n"));
+        assert!(!is_partial(""));
+    }
 
     #[test]
     fn services_are_told_from_sessions() {
@@ -104,6 +114,7 @@ mod tests {
             let facts = Facts {
                 cgroup_mode: CgroupMode::Unified,
                 own_cgroup: path.into(),
+                is_root: true,
                 rootless: false,
             };
             assert_eq!(facts.is_service(), wanted, "{path}");

@@ -41,9 +41,9 @@ fn a_paused_container_stands_still() {
     let ended = rig.runtime(&["exec", "c", "true"]);
     assert_eq!(ended.code, Some(255));
     assert!(
-        ended
-            .err
-            .contains("it is paused help: resume it, or use --ignore-paused"),
+        ended.err.contains(
+            "cannot exec in a paused container: 'c' help: resume it, or use --ignore-paused"
+        ),
         "{}",
         ended.err
     );

@@ -10,6 +10,7 @@ mod figures;
 mod freeze;
 mod hierarchy;
 mod limits;
+mod permission;
 mod scope;
 mod seats;
 
@@ -29,6 +30,7 @@ pub use figures::{OomWatch, figures};
 pub use freeze::{freeze, is_frozen, thaw};
 pub use hierarchy::{mode, unit_of};
 use limits::limit;
+pub use permission::may_make;
 pub use scope::Unit;
 pub use seats::Seats;
 

@@ -1,11 +1,14 @@
 //! `tmpcopyup`: a new tmpfs that starts with a copy of what it covers.
 
+use std::fs::Metadata;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, fchown, lchown, symlink};
 use std::path::Path;
 
-/// Copies the directory `from` into the root of the detached mount `to`: directories, regular
-/// files and links, with owners and modes.
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, SFlag, mknod};
+
+/// Copies the directory `from` into the root of the mount `to`, with owners and modes.
 pub fn copy(from: &OwnedFd, to: &OwnedFd) -> Result<(), String> {
     let path = |fd: &OwnedFd| format!("/proc/self/fd/{}", fd.as_raw_fd());
     let (from, to) = (path(from), path(to));
@@ -32,7 +35,20 @@ fn copy_dir(from: &Path, to: &Path) -> std::io::Result<()> {
             fchown(&file, Some(meta.uid()), Some(meta.gid()))?;
             // After the owner, whose change takes set-user-id away.
             file.set_permissions(meta.permissions())?;
+        } else {
+            copy_node(&target, &meta)?;
         }
     }
     Ok(())
+}
+
+/// A device, pipe or socket. In a user namespace nobody may make devices, and a copy does without.
+fn copy_node(target: &Path, meta: &Metadata) -> std::io::Result<()> {
+    let kind = SFlag::from_bits_truncate(meta.mode()) & SFlag::S_IFMT;
+    match mknod(target, kind, Mode::empty(), meta.rdev()) {
+        Err(Errno::EPERM) => return Ok(()),
+        other => other?,
+    }
+    lchown(target, Some(meta.uid()), Some(meta.gid()))?;
+    std::fs::set_permissions(target, meta.permissions())
 }

@@ -5,8 +5,7 @@ use nix::unistd::{Pid, getuid};
 use std::fs::File;
 
 use super::{
-    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, rungs, step,
-    write_pid_file,
+    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, rungs, sources, step,
 };
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Made};
@@ -15,7 +14,7 @@ use crate::inside::{self, StartGate, Task};
 use crate::ladder::{HostEnd, ladder};
 use crate::plan::{Cgroup, Namespaces, Plan};
 use crate::record::{Claim, HookState, ProcessId, State};
-use crate::sys::clone::{Child, spawn};
+use crate::sys::clone::{Child, TIME, spawn};
 
 /// Clones, sets up, records. On failure nothing of it is left.
 pub fn give(
@@ -31,27 +30,32 @@ pub fn give(
         annotations: bundle.annotations.clone().into_iter().collect(),
     };
     let (host_end, child_end) = ladder().map_err(|errno| step("make the ladder", errno))?;
+    let (sources, asks) = match plan.from_host() {
+        0 => (None, None),
+        _ => ladder()
+            .map(|(host, child)| (Some(host), Some(child)))
+            .map_err(|errno| step("make a ladder", errno))?,
+    };
     let ends = Ends {
         ladder: child_end,
+        sources: asks,
         console: console.child_end()?,
         gate: gate(request, claim)?,
     };
     if request.start == StartedBy::UsInForeground {
         rungs::hold_signals()?;
     }
-    let child = clone(plan, request, &seen, ends)?;
+    let child = clone(plan, request, (&seen, &host_end), ends)?;
     let home = match settle(plan, &child) {
         Ok(home) => home,
         Err(error) => return Err(undo(plan, child, None, &seen, error)),
     };
-    let made = bring_up(plan, &child, &host_end, &seen)
+    let made = bring_up(plan, &child, (&host_end, sources), &seen)
         .and_then(|()| record(bundle, plan, request, &child, home.as_ref()))
         .and_then(|state| {
             let terminal = console.serve()?;
             claim.write(&state)?;
-            if let Some(path) = &request.pid_file {
-                write_pid_file(path, child.pid)?;
-            }
+            request.handles.give(&child)?;
             Ok((state, terminal))
         });
     match made {
@@ -73,7 +77,7 @@ fn undo(plan: &Plan, child: Child, home: Option<&Made>, seen: &HookState, error:
         // What cannot be removed now is removed when the name is used again.
         let _ = home.remove();
     }
-    let _ = hooks::run(
+    let _ = hooks::run_all(
         "poststop",
         plan.hooks.poststop().as_deref(),
         &seen.text("stopped", None),
@@ -92,23 +96,54 @@ fn gate(request: &Request, claim: &Claim) -> Result<StartGate, Error> {
     StartGate::open(&start, &outcome).map_err(|error| step("open the start pipes", error))
 }
 
-fn clone(plan: &Plan, request: &Request, seen: &HookState, ends: Ends) -> Result<Child, Error> {
+fn clone(
+    plan: &Plan,
+    request: &Request,
+    (seen, ladder): (&HookState, &HostEnd),
+    ends: Ends,
+) -> Result<Child, Error> {
     let namespaces = &plan.namespaces;
-    if namespaces.any() {
+    let is_root = rungs::is_root();
+    if namespaces.any() && is_root {
         rungs::become_undumpable()?;
     }
     let task = Task::Make { plan, state: seen };
+    let ahead = namespaces.ahead(is_root);
     let inside = inside::Child {
         ladder: ends.ladder,
         console: ends.console,
+        sources: ends.sources,
         gate: ends.gate,
         passed: request.passed.clone(),
         session_keyring: !request.wishes.no_new_keyring,
+        goes_ahead: ahead.is_some(),
+        unprivileged: !is_root,
     };
-    with_borrowed_namespaces(namespaces, || {
-        spawn(namespaces.clone_flags, || inside::run(&task, inside))
+    let make = |flags| {
+        spawn(flags, || inside::run(&task, inside))
             .map_err(|errno| step("make the container's first process", errno))
-    })
+    };
+    let child = match ahead {
+        Some(flags) => make(flags).and_then(|first| follow(namespaces, first, ladder)),
+        None => with_borrowed_namespaces(namespaces, || make(namespaces.clone_flags)),
+    }?;
+    if namespaces.any() {
+        rungs::become_undumpable()?;
+    }
+    Ok(child)
+}
+
+/// From the process that goes ahead to the one that it makes.
+fn follow(namespaces: &Namespaces, first: Child, ladder: &HostEnd) -> Result<Child, Error> {
+    let mapped = namespaces.mapping.as_ref().map_or(Ok(()), |mapping| {
+        idmap::write(mapping, first.pid)?;
+        rungs::go(ladder)
+    });
+    mapped
+        .and_then(|()| rungs::successor(&first, ladder))
+        .inspect_err(|_| {
+            kill_child(&first);
+        })
 }
 
 /// Namespaces of PIDs and of time are felt by children only, so the parent enters them for the
@@ -117,7 +152,7 @@ fn with_borrowed_namespaces<T>(
     namespaces: &Namespaces,
     make: impl FnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let (pid, time) = (CloneFlags::CLONE_NEWPID, rungs::TIME);
+    let (pid, time) = (CloneFlags::CLONE_NEWPID, TIME);
     let borrows = |kind| namespaces.join_before.iter().any(|join| join.kind == kind);
     let kinds = [
         (borrows(pid), pid),
@@ -138,7 +173,7 @@ fn with_children_elsewhere<T>(
     let mut ours = Vec::new();
     for (kind, path) in [
         (CloneFlags::CLONE_NEWPID, "/proc/self/ns/pid"),
-        (rungs::TIME, "/proc/self/ns/time"),
+        (TIME, "/proc/self/ns/time"),
     ] {
         if kinds.contains(kind) {
             let file = File::open(path);
@@ -164,7 +199,7 @@ fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
         setns(file, join.kind).map_err(|errno| step(format!("join '{shown}'"), errno))?;
     }
     if let Some(offsets) = &namespaces.new_time {
-        unshare(rungs::TIME).map_err(|errno| step("make a time namespace", errno))?;
+        unshare(TIME).map_err(|errno| step("make a time namespace", errno))?;
         std::fs::write("/proc/self/timens_offsets", offsets.concat())
             .map_err(|error| step("set linux.timeOffsets", error))?;
     }
@@ -174,7 +209,9 @@ fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
 /// What only the host may do for the child, before it does anything itself.
 fn settle(plan: &Plan, child: &Child) -> Result<Option<Made>, Error> {
     rungs::score_and_limit(&plan.payload, child.pid)?;
-    if let Some(mapping) = &plan.namespaces.mapping {
+    let namespaces = &plan.namespaces;
+    let mapping = namespaces.mapping.as_ref();
+    if let Some(mapping) = mapping.filter(|_| namespaces.ahead(rungs::is_root()).is_none()) {
         idmap::write(mapping, child.pid)?;
     }
     match &plan.cgroup {
@@ -184,13 +221,36 @@ fn settle(plan: &Plan, child: &Child) -> Result<Option<Made>, Error> {
 }
 
 /// The rungs up to READY.
-fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> Result<(), Error> {
-    rungs::until_ready(ladder, || {
-        let text = seen.text("creating", Some(child.pid.as_raw()));
-        hooks::run("prestart", plan.hooks.prestart().as_deref(), &text)?;
-        let create = plan.hooks.create_runtime().as_deref();
-        Ok(hooks::run("createRuntime", create, &text)?)
-    })
+fn bring_up(
+    plan: &Plan,
+    child: &Child,
+    (ladder, sources): (&HostEnd, Option<HostEnd>),
+    seen: &HookState,
+) -> Result<(), Error> {
+    let mut helper = None;
+    let open = || {
+        if let Some(to) = sources {
+            helper = Some(sources::serve(plan, child, to)?);
+        }
+        Ok(())
+    };
+    let ready = rungs::until_ready(ladder, open, || host_hooks(plan, child, seen));
+    helper.as_ref().and_then(kill_child);
+    ready
+}
+
+fn host_hooks(plan: &Plan, child: &Child, seen: &HookState) -> Result<(), Error> {
+    let place = hooks::Place {
+        dir: Some(&seen.bundle),
+        ..hooks::Place::default()
+    };
+    let text = |status| seen.text(status, Some(child.pid.as_raw()));
+    // Hooks of this kind are from a time at which the container counted as created by now.
+    let prestart = plan.hooks.prestart().as_deref();
+    hooks::run_at(place, "prestart", prestart, &text("created"))?;
+    let create = plan.hooks.create_runtime().as_deref();
+    let creating = text("creating");
+    Ok(hooks::run_at(place, "createRuntime", create, &creating)?)
 }
 
 fn record(

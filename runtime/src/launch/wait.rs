@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::{Error, Terminal, step};
 use crate::sys::clone::Child;
@@ -144,7 +144,8 @@ impl<'a> Relay<'a> {
     }
 }
 
-/// Our own terminal passes everything through; it is as before when this is dropped.
+/// Our own terminal passes all input through, and output but for the ends of lines, which the
+/// payload's leaves to it. It is as before when this is dropped.
 struct RawMode(Termios);
 
 impl RawMode {
@@ -152,6 +153,7 @@ impl RawMode {
         let before = tcgetattr(std::io::stdin()).ok()?;
         let mut raw = before.clone();
         cfmakeraw(&mut raw);
+        raw.output_flags |= OutputFlags::OPOST;
         tcsetattr(std::io::stdin(), SetArg::TCSANOW, &raw).ok()?;
         Some(RawMode(before))
     }

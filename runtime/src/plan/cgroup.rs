@@ -53,6 +53,23 @@ pub struct DeviceRules {
     pub dispensable: bool,
 }
 
+impl Cgroup {
+    /// What remains where none can be made: staying, unless there is something to limit.
+    pub fn without_permission(&self) -> Result<Cgroup, Error> {
+        match self {
+            Cgroup::Own(own) if asks_for_limits(&own.resources) => {
+                let reason = match &own.place {
+                    Place::Path(path) => format!("cgroup '{}'", path.display()),
+                    Place::Scope(scope) => format!("scope '{}'", scope.unit),
+                } + " cannot be made by this user\nhelp: have a cgroup delegated (Delegate=yes), or \
+                     remove the limits";
+                Err(refused("linux.resources", &reason))
+            }
+            _ => Ok(Cgroup::Stay),
+        }
+    }
+}
+
 /// Decides, and refuses what could not be applied.
 pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<Cgroup, Error> {
     let linux = &bundle.linux;

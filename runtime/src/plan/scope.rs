@@ -128,6 +128,7 @@ mod tests {
         let facts = Facts {
             cgroup_mode: CgroupMode::Unified,
             own_cgroup: "/".into(),
+            is_root: true,
             rootless: false,
         };
         let annotations = annotations

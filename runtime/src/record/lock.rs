@@ -43,9 +43,10 @@ impl Registry {
 
     /// Claims a name, whether there is a record or not.
     pub fn claim(&self, id: &Id) -> Result<Claim, Error> {
+        // Sticky: whoever tidies up a user's run-time directory leaves such a one alone.
         let made = DirBuilder::new()
             .recursive(true)
-            .mode(0o700)
+            .mode(0o1700)
             .create(&self.root);
         made.map_err(|source| failed("make", &self.root, source))?;
         let dir = self.dir(id);

@@ -6,6 +6,7 @@
 pub mod bpf;
 pub mod clone;
 pub mod descriptors;
+pub mod mount;
 pub mod network;
 pub mod open;
 pub mod process;

@@ -20,28 +20,33 @@ mod start;
 mod state;
 mod update;
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 
 use crate::cgroup::{self, Made};
 use crate::cli::{Cli, CreateArgs, Verb};
+use crate::facts::Facts;
 use crate::inside::Passed;
-use crate::launch::{Request, StartedBy};
+use crate::launch::{Handles, Request, StartedBy};
 use crate::plan::Wishes;
-use crate::record::{Id, Registry, State};
+use crate::record::{Id, Registry, State, default_root};
 use crate::report::Log;
 
 /// What every verb has at hand.
 struct Tools<'a> {
     registry: Registry,
     log: &'a Log,
+    rootless: Option<bool>,
     systemd_cgroup: bool,
 }
 
 /// Carries a command out; the value is the exit status.
 pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
     let tools = Tools {
-        registry: Registry::new(&cli.global.root),
+        registry: Registry::new(&root(cli)),
         log,
+        rootless: cli.global.rootless.said(),
         systemd_cgroup: cli.global.systemd_cgroup,
     };
     log.debug(&format!("{:?}", cli.verb));
@@ -66,17 +71,27 @@ pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
     }
 }
 
+/// Where records are kept.
+fn root(cli: &Cli) -> PathBuf {
+    let default = || default_root(Facts::is_rootless(), |name| std::env::var_os(name));
+    cli.global.root.clone().unwrap_or_else(default)
+}
+
 /// What `run` and `create` have in common.
 fn request(tools: &Tools, args: &CreateArgs, passed: Passed, start: StartedBy) -> Result<Request> {
     Ok(Request {
         id: Id::parse(&args.id)?,
         bundle: args.bundle.clone(),
         start,
-        pid_file: args.pid_file.clone(),
+        handles: Handles {
+            pid_file: args.pid_file.clone(),
+            pidfd_socket: args.pidfd_socket.clone(),
+        },
         console_socket: args.console_socket.clone(),
         wishes: Wishes {
             no_pivot: args.no_pivot,
             no_new_keyring: args.no_new_keyring,
+            rootless: tools.rootless,
             systemd_cgroup: tools.systemd_cgroup,
         },
         passed,

@@ -49,7 +49,7 @@ fn forget(tools: &Tools, id: &Id, waiting: &Waiting) -> Result<()> {
     if state.init != waiting.state.init {
         return Ok(());
     }
-    if let Some(warning) = launch::end_and_forget(&claim, &state)? {
+    for warning in launch::end_and_forget(&claim, &state)? {
         report::warning(tools.log, &warning.to_string());
     }
     Ok(claim.remove()?)
