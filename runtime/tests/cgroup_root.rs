@@ -127,13 +127,13 @@ fn r16_without_a_pid_namespace_all_end_with_the_cgroup() {
     }
 }
 
+/// The cgroup's directories; a controller that shares its hierarchy is a link to it.
 fn cgroups(name: &str) -> Vec<std::path::PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
-    let below = std::fs::read_dir(root)
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.path().join(name));
+    let below = std::fs::read_dir(root).unwrap().flatten();
+    let below = below.filter(|entry| entry.file_type().unwrap().is_dir());
     below
+        .map(|entry| entry.path().join(name))
         .chain([root.join(name)])
         .filter(|path| path.is_dir())
         .collect()

@@ -262,7 +262,7 @@ fn signals_are_handed_on_and_passed_descriptors_arrive() {
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(42));
     let line = format!(
         "exec 3</etc/hostname; exec {} --root {} exec --preserve-fds 1 c cat /proc/self/fd/3",
-        env!("CARGO_BIN_EXE_sysc-runtime"),
+        rig::executable().display(),
         rig.state_root().display()
     );
     #[allow(clippy::disallowed_methods, reason = "a shell can number descriptors")]

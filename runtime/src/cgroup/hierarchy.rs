@@ -94,7 +94,9 @@ pub fn table_of(pid: i32) -> String {
 /// The unit of systemd that a process is in, if any.
 pub fn unit_of(pid: i32) -> Option<PathBuf> {
     let table = table_of(pid);
-    let all = all();
+    let mut all = all();
+    // Where systemd itself counts; somebody may have moved the process in another one.
+    all.sort_by_key(|hierarchy| !hierarchy.has("name=systemd"));
     let mut paths = all.iter().filter_map(|hierarchy| hierarchy.path_in(&table));
     paths.find_map(|path| unit_in(&path))
 }

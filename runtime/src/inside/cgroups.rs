@@ -61,7 +61,9 @@ fn hierarchies() -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(HOST)? {
         let entry = entry?;
-        if entry.file_type()?.is_dir() {
+        // A directory alone may be there for a hierarchy that is not mounted.
+        let is_mounted = || entry.path().join("cgroup.procs").exists();
+        if entry.file_type()?.is_dir() && is_mounted() {
             names.extend(entry.file_name().into_string());
         }
     }

@@ -38,7 +38,7 @@ pub fn events(tools: &Tools, args: &EventsArgs) -> Result<u8> {
             }
             Event::Memory => Ok(()),
             Event::Time => {
-                next += args.interval;
+                next = (next + args.interval).max(Instant::now());
                 report::tell(&stats(&state).to_string())
             }
         };
@@ -63,12 +63,11 @@ enum Event {
 fn wait(init: &OwnedFd, kills: Option<&OomWatch>, next: Instant) -> Result<Event> {
     loop {
         let left = next.saturating_duration_since(Instant::now()).as_millis();
-        if left == 0 {
-            return Ok(Event::Time);
-        }
         let mut watched = vec![PollFd::new(init.as_fd(), PollFlags::POLLIN)];
         watched.extend(kills.map(|kills| PollFd::new(kills.as_fd(), PollFlags::POLLIN)));
         match poll(&mut watched, PollTimeout::from(left.min(60_000) as u16)) {
+            // Asked even when figures are due: a short interval must not keep the rest from us.
+            Ok(0) if left == 0 => return Ok(Event::Time),
             Err(Errno::EINTR) | Ok(0) => continue,
             other => other?,
         };

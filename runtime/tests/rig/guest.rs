@@ -48,6 +48,8 @@ pub fn table(pid: i32) -> String {
 pub fn cgroups(name: &str) -> Vec<PathBuf> {
     let mounts = Path::new("/sys/fs/cgroup");
     let below = std::fs::read_dir(mounts).unwrap().flatten();
+    // A controller that shares its hierarchy is a link to it.
+    let below = below.filter(|entry| entry.file_type().unwrap().is_dir());
     let below = below.map(|entry| entry.path().join(name));
     let unified = mounts.join("cgroup.controllers").exists();
     let all = [mounts.join(name)].into_iter().filter(|_| unified);
