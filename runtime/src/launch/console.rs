@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::{Error, step};
 use crate::plan::Program;
+use crate::sys::terminal;
 
 /// What becomes of the terminal's master.
 #[derive(Debug)]
@@ -74,12 +75,23 @@ impl Console {
             Console::None | Console::Away(_) => Ok(None),
             Console::Here { ours, childs } => {
                 drop(childs);
-                receive(&ours).map(|master| Some(Terminal(master)))
+                let master = receive(&ours)?;
+                // Before the payload may ask for it.
+                resize(&master);
+                Ok(Some(Terminal(master)))
             }
         }
     }
 }
 
+/// Hands the size of our own terminal on, if we have one.
+pub fn resize(master: &File) {
+    if let Some(size) = terminal::size(std::io::stdin()) {
+        // Without a size the payload's is a terminal all the same.
+        let _ = terminal::set_size(master, &size);
+    }
+}
+
 fn receive(socket: &UnixStream) -> Result<File, Error> {
-    crate::sys::terminal::receive(socket).map_err(|errno| step("take the terminal over", errno))
+    terminal::receive(socket).map_err(|errno| step("take the terminal over", errno))
 }

@@ -9,6 +9,8 @@ mod clear;
 mod console;
 mod idmap;
 mod join;
+mod raw_mode;
+mod relay;
 mod rungs;
 mod wait;
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::IoSliceMut;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::pty::Winsize;
@@ -26,6 +26,16 @@ pub fn set_size(fd: impl AsFd, size: &Winsize) -> nix::Result<()> {
     // SAFETY: TIOCSWINSZ reads one Winsize.
     let result = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCSWINSZ, size) };
     Errno::result(result).map(drop)
+}
+
+/// Opens the other end of the terminal of which `master` is one, wherever its file system is mounted.
+pub fn peer(master: impl AsFd) -> nix::Result<OwnedFd> {
+    let how = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: TIOCGPTPEER takes flags as open(2) has them, by value, and returns a new descriptor.
+    let result = unsafe { libc::ioctl(master.as_fd().as_raw_fd(), libc::TIOCGPTPEER, how) };
+    let number = Errno::result(result)?;
+    // SAFETY: the kernel has just made this descriptor for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Takes the one descriptor that is sent over `socket`.

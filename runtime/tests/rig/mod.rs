@@ -23,7 +23,8 @@ use tempfile::TempDir;
 const APPLETS: &[&str] = &[
     "[", "cat", "chmod", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "id",
     "ifconfig", "kill", "ln", "ls", "mkdir", "mknod", "mount", "ps", "pwd", "readlink", "rm",
-    "rmdir", "sh", "sleep", "stat", "stty", "test", "touch", "trap", "true", "tty", "umask", "wc",
+    "rmdir", "sed", "sh", "sleep", "stat", "stty", "test", "touch", "trap", "true", "tty", "umask",
+    "wc",
 ];
 
 /// A bundle, a state root, and the names used in it.
