@@ -108,10 +108,10 @@ fn clone(plan: &Plan, request: &Request, seen: &HookState, ends: Ends) -> Result
 
 /// Namespaces of PIDs and of time are felt by children only, so the parent enters them for the
 /// moment of the clone.
-fn with_borrowed_namespaces<T>(
+fn with_borrowed_namespaces(
     namespaces: &Namespaces,
-    make: impl FnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
+    make: impl FnOnce() -> Result<Child, Error>,
+) -> Result<Child, Error> {
     let (pid, time) = (CloneFlags::CLONE_NEWPID, rungs::TIME);
     let borrows = |kind| namespaces.join_before.iter().any(|join| join.kind == kind);
     let kinds = [
@@ -125,11 +125,11 @@ fn with_borrowed_namespaces<T>(
 
 /// Makes a child while this process's children belong elsewhere: to other namespaces of `kinds`,
 /// which `enter` takes them to.
-fn with_children_elsewhere<T>(
+fn with_children_elsewhere(
     kinds: CloneFlags,
     enter: impl FnOnce() -> Result<(), Error>,
-    make: impl FnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
+    make: impl FnOnce() -> Result<Child, Error>,
+) -> Result<Child, Error> {
     let mut ours = Vec::new();
     for (kind, path) in [
         (CloneFlags::CLONE_NEWPID, "/proc/self/ns/pid"),
@@ -143,12 +143,18 @@ fn with_children_elsewhere<T>(
             ));
         }
     }
-    enter()?;
-    let made = make();
-    for (file, kind) in ours {
-        setns(file, kind).map_err(|errno| step("return to our own namespaces", errno))?;
+    let made = enter().and_then(|()| make());
+    let mut back = ours.into_iter();
+    match (back.try_for_each(|(file, kind)| setns(file, kind)), made) {
+        (Ok(()), made) => made,
+        (Err(errno), made) => {
+            // Nobody else knows of the child yet.
+            if let Ok(child) = made {
+                kill_child(&child);
+            }
+            Err(step("return to our own namespaces", errno))
+        }
     }
-    made
 }
 
 fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
