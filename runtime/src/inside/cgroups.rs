@@ -3,14 +3,12 @@
 //! The part is bound from the host's mount, in a cgroup namespace or not, so that one way serves
 //! both versions, and the options of the mount entry (`ro` above all) hold for every hierarchy.
 
-use std::fs::Permissions;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use libcontainer::syscall::linux as flags;
-use pathrs::InodeType;
 
+use super::beneath::Links;
 use super::mounts::{attach, change, clone_tree, new_tree, place};
 use super::root::NewRoot;
 use crate::plan::MountStep;
@@ -19,12 +17,10 @@ const HOST: &str = "/sys/fs/cgroup";
 
 /// Mounts the container's cgroups on the step's target.
 pub fn make(root: &NewRoot, step: &MountStep) -> Result<(), String> {
-    let permissions = Permissions::from_mode(0o755);
-    let target: OwnedFd = root
+    let target = root
         .beneath
-        .mkdir_all(&step.target, &permissions)
-        .map_err(|error| error.to_string())?
-        .into();
+        .make_dirs(&step.target, Links::Follow)
+        .map_err(|errno| errno.to_string())?;
     if let Some(own) = own_part(&root.cgroups, "").filter(|_| is_unified()) {
         return place(&clone_tree(&own, false)?, step, &target);
     }
@@ -48,18 +44,16 @@ fn make_hierarchy(root: &NewRoot, step: &MountStep, name: &str) -> Result<(), St
         return Ok(());
     };
     let inside = step.target.join(name);
-    let target: OwnedFd = root
+    let target = root
         .beneath
-        .mkdir_all(&inside, &Permissions::from_mode(0o755))
-        .map_err(|error| error.to_string())?
-        .into();
+        .make_dirs(&inside, Links::Follow)
+        .map_err(|errno| errno.to_string())?;
     place(&clone_tree(&own, false)?, step, &target)?;
     // Controllers that are mounted together are found under each of their names.
     for alias in name.split(',').filter(|alias| *alias != name) {
-        let link = InodeType::Symlink(PathBuf::from(name));
         root.beneath
-            .create(step.target.join(alias), &link)
-            .map_err(|error| error.to_string())?;
+            .symlink(&step.target.join(alias), Path::new(name))
+            .map_err(|errno| errno.to_string())?;
     }
     Ok(())
 }

@@ -3,16 +3,12 @@
 //! Replaces libcontainer's, which writes through the image's links and deletes /dev/ptmx also where
 //! /dev is the host's own, bound in.
 
-use std::fs::Permissions;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::AsRawFd;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, SFlag, fstat, makedev, mknodat, umask};
 use nix::unistd::{Gid, Uid, fchownat};
-use pathrs::InodeType;
-use pathrs::error::ErrorKind;
 
 use super::mounts::{attach, clone_tree, file};
 use super::root::NewRoot;
@@ -59,7 +55,7 @@ fn make(root: &NewRoot, device: &Device, placing: Placing) -> Result<(), String>
 }
 
 fn node(root: &NewRoot, device: &Device) -> nix::Result<()> {
-    let (parent, name) = parent_of(root, &device.path)?;
+    let (parent, name) = root.beneath.parent(&device.path)?;
     let kind = match device.kind {
         Kind::Character => SFlag::S_IFCHR,
         Kind::Block => SFlag::S_IFBLK,
@@ -67,35 +63,23 @@ fn node(root: &NewRoot, device: &Device) -> nix::Result<()> {
     };
     let mode = Mode::from_bits_truncate(device.mode);
     let number = makedev(device.major, device.minor);
-    mknodat(Some(parent.as_raw_fd()), &name, kind, mode, number)?;
+    mknodat(Some(parent.as_raw_fd()), name, kind, mode, number)?;
     let (user, group) = device.owner;
     fchownat(
         Some(parent.as_raw_fd()),
-        &name,
+        name,
         Some(Uid::from_raw(user)),
         Some(Gid::from_raw(group)),
         nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
     )
 }
 
-fn parent_of(root: &NewRoot, path: &Path) -> nix::Result<(OwnedFd, PathBuf)> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(Errno::EINVAL);
-    };
-    let parent = root
-        .beneath
-        .mkdir_all(parent, &Permissions::from_mode(0o755))
-        .map_err(|error| errno_of(&error))?;
-    Ok((parent.into(), PathBuf::from(name)))
-}
-
 /// What is there already must be the device that was asked for, not something of the image's.
 fn check(root: &NewRoot, device: &Device) -> Result<(), String> {
-    let found: OwnedFd = root
+    let found = root
         .beneath
         .resolve_nofollow(&device.path)
-        .map_err(|error| error.to_string())?
-        .into();
+        .map_err(|errno| errno.to_string())?;
     let found = fstat(found.as_raw_fd()).map_err(|errno| errno.to_string())?;
     let kind = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT;
     let right = match device.kind {
@@ -130,18 +114,8 @@ fn link(root: &NewRoot, name: &str, leads_to: &str) -> Result<(), String> {
     if name == "/dev/core" && !Path::new("/proc/kcore").exists() {
         return Ok(());
     }
-    match root
-        .beneath
-        .create(name, &InodeType::Symlink(leads_to.into()))
-    {
-        Err(error) if errno_of(&error) == Errno::EEXIST => Ok(()),
-        other => other.map_err(|error| error.to_string()),
-    }
-}
-
-fn errno_of(error: &pathrs::error::Error) -> Errno {
-    match error.kind() {
-        ErrorKind::OsError(Some(number)) => Errno::from_raw(number),
-        _ => Errno::EINVAL,
+    match root.beneath.symlink(Path::new(name), Path::new(leads_to)) {
+        Err(Errno::EEXIST) => Ok(()),
+        other => other.map_err(|errno| errno.to_string()),
     }
 }

@@ -4,6 +4,7 @@
 //! one sentence said up the ladder. Nothing here prints or logs: after the root is changed there is
 //! nowhere to print to. What reads like a list below is the order that matters.
 
+mod beneath;
 mod cgroups;
 mod copy_up;
 mod devices;

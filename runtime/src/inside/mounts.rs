@@ -4,17 +4,15 @@
 //! leaves version 1 cgroups writable, knows no `tmpcopyup`, and follows the image's links when it
 //! fills /dev. Its system call wrappers are used.
 
-use std::fs::Permissions;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use libcontainer::syscall::Syscall;
 use libcontainer::syscall::linux::{self as flags, LinuxSyscall, MountAttr};
 use nix::errno::Errno;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs, statfs};
-use pathrs::flags::{OpenFlags, ResolverFlags};
 
+use super::beneath::Links;
 use super::root::NewRoot;
 use super::{Error, cgroups, failed};
 use crate::plan::{Attributes, MountStep, What};
@@ -219,18 +217,12 @@ fn unmapped(kind: &str, source: &str, data: &[String], why: String) -> Result<Ow
 /// runtime, so they must be where they seem to be: no link may lead there.
 fn directory(root: &NewRoot, step: &MountStep) -> Result<OwnedFd, String> {
     let strict = matches!(&step.what, What::New { kind, .. } if kind == "proc" || kind == "sysfs");
-    let beneath = root.beneath.as_ref();
-    let beneath = if strict {
-        beneath.with_resolver_flags(ResolverFlags::NO_SYMLINKS)
-    } else {
-        beneath
-    };
-    beneath
-        .mkdir_all(&step.target, &Permissions::from_mode(0o755))
-        .map(OwnedFd::from)
-        .map_err(|error| match strict {
-            true => format!("it is not an ordinary directory of the root file system ({error})"),
-            false => error.to_string(),
+    let links = if strict { Links::Refuse } else { Links::Follow };
+    root.beneath
+        .make_dirs(&step.target, links)
+        .map_err(|errno| match strict {
+            true => format!("it is not an ordinary directory of the root file system ({errno})"),
+            false => errno.to_string(),
         })
 }
 
@@ -243,27 +235,19 @@ pub(super) fn file(root: &NewRoot, target: &Path) -> Result<OwnedFd, String> {
     let mut place = target.to_owned();
     for _ in 0..MAX_LINKS {
         if let Ok(found) = root.beneath.resolve(&place) {
-            return Ok(found.into());
+            return Ok(found);
         }
         match root.beneath.readlink(&place) {
             Ok(link) => place = place.parent().unwrap_or(Path::new("/")).join(link),
-            Err(_) => return new_file(root, &place),
+            Err(_) => {
+                return root
+                    .beneath
+                    .create_file(&place)
+                    .map_err(|errno| errno.to_string());
+            }
         }
     }
     Err(Errno::ELOOP.desc().to_owned())
-}
-
-fn new_file(root: &NewRoot, place: &Path) -> Result<OwnedFd, String> {
-    let text = |error: pathrs::error::Error| error.to_string();
-    if let Some(parent) = place.parent() {
-        let mode = Permissions::from_mode(0o755);
-        root.beneath.mkdir_all(parent, &mode).map_err(text)?;
-    }
-    let how = OpenFlags::O_CREAT | OpenFlags::O_EXCL | OpenFlags::O_CLOEXEC;
-    let mode = Permissions::from_mode(0o644);
-    root.beneath.create_file(place, how, &mode).map_err(text)?;
-    let made = root.beneath.resolve(place).map_err(text)?;
-    Ok(made.into())
 }
 
 /// Nothing may cover /proc but a proc file system, and nothing below it but some harmless files,

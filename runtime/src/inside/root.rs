@@ -9,8 +9,8 @@ use libcontainer::rootfs::Mount;
 use libcontainer::syscall::linux as flags;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, chroot, fchdir, pivot_root};
-use pathrs::Root as Beneath;
 
+use super::beneath::Beneath;
 use super::mounts::{attach, change, clone_tree};
 use super::{Error, failed};
 use crate::plan::{Entry, Plan, Propagation, Root};
@@ -43,7 +43,7 @@ pub fn prepare(plan: &Plan, cgroups: String) -> Result<NewRoot, Error> {
     };
     Ok(NewRoot {
         path: root.path.clone(),
-        beneath: Beneath::from_fd(directory),
+        beneath: Beneath::new(directory),
         cgroups,
     })
 }

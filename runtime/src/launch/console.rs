@@ -75,20 +75,22 @@ impl Console {
             Console::None | Console::Away(_) => Ok(None),
             Console::Here { ours, childs } => {
                 drop(childs);
-                let master = receive(&ours)?;
-                // Before the payload may ask for it.
-                resize(&master);
-                Ok(Some(Terminal(master)))
+                let terminal = Terminal(receive(&ours)?);
+                // Before the program can ask for it.
+                terminal.fit();
+                Ok(Some(terminal))
             }
         }
     }
 }
 
-/// Hands the size of our own terminal on, if we have one.
-pub fn resize(master: &File) {
-    if let Some(size) = terminal::size(std::io::stdin()) {
-        // Without a size the payload's is a terminal all the same.
-        let _ = terminal::set_size(master, &size);
+impl Terminal {
+    /// Makes the payload's terminal as large as our own, if ours is one.
+    pub fn fit(&self) {
+        if let Some(size) = terminal::size(std::io::stdin()) {
+            // Smaller or larger than it looks is still a terminal.
+            let _ = terminal::set_size(&self.0, &size);
+        }
     }
 }
 

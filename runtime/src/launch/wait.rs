@@ -10,7 +10,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::console::resize;
 use super::raw_mode::RawMode;
 use super::relay::Relay;
 use super::{Error, Terminal, step};
@@ -69,7 +68,7 @@ fn forward(signals: &SignalFd, child: &Child, terminal: Option<&Terminal>) {
     while let Ok(Some(signal)) = signals.read_signal() {
         let number = signal.ssi_signo as libc::c_int;
         if let Some(terminal) = terminal.filter(|_| number == Signal::SIGWINCH as libc::c_int) {
-            resize(&terminal.0);
+            terminal.fit();
         } else if number != Signal::SIGCHLD as libc::c_int {
             // A payload that has just ended needs no signal any more.
             let _ = pidfd_send_signal(&child.pidfd, number);

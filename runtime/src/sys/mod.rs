@@ -6,6 +6,7 @@
 pub mod clone;
 pub mod descriptors;
 pub mod network;
+pub mod open;
 pub mod process;
 pub mod signals;
 pub mod terminal;
