@@ -58,6 +58,9 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
             .map_err(|error| failed("load the seccomp filter", chain(&error)))?;
     }
     become_user(identity)?;
+    // A change of users sets this to what the host has for set-user-id programs: usually the same.
+    // Only a filter that is loaded already can forbid it.
+    let _ = prctl::set_dumpable(false);
     if entered.is_err() {
         let cwd = &payload.program.cwd;
         chdir(cwd).map_err(|errno| failed(format!("enter '{}'", cwd.display()), errno))?;

@@ -12,7 +12,7 @@ use libcontainer::syscall::Syscall;
 use libcontainer::syscall::linux::{self as flags, LinuxSyscall};
 use nix::sys::stat::{FileStat, SFlag, fstat, major, minor};
 
-use super::mounts::{attach, change, clone_tree, new_tree};
+use super::mounts::{attach, change, clone_tree, copy_of, new_tree};
 use super::{Error, failed};
 use crate::plan::Masks;
 
@@ -92,7 +92,7 @@ impl<F: FnOnce() -> Result<OwnedFd, String>> Shared<F> {
                 *self = Shared::Attached(mount);
             }
             Shared::Attached(mount) => {
-                attach(copy_of(&mount)?, target)?;
+                attach(copy_of(mount.as_fd())?, target)?;
                 *self = Shared::Attached(mount);
             }
             Shared::Failed => return Err("it failed before".to_owned()),
@@ -129,13 +129,6 @@ fn protect(path: &Path) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     change(tree.as_fd(), flags::MOUNT_ATTR_RDONLY, 0, false)?;
     attach(&tree, &target)
-}
-
-fn copy_of(mount: &OwnedFd) -> Result<OwnedFd, String> {
-    let how = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32;
-    LinuxSyscall
-        .open_tree(mount.as_raw_fd(), Some(""), how)
-        .map_err(|error| error.to_string())
 }
 
 /// `None` when there is no such path. The root is the container's, so links stay inside.

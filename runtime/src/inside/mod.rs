@@ -214,6 +214,7 @@ fn make(plan: &Plan, state: &HookState, child: &Child) -> Result<Option<i32>, Er
     )?;
     root::protect(plan)?;
     mask::make_all(&plan.masks, covers)?;
+    mounts::verify(&plan.mounts)?;
     Ok(pid)
 }
 

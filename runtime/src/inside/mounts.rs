@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use libcontainer::syscall::Syscall;
 use libcontainer::syscall::linux::{self as flags, LinuxSyscall, MountAttr};
 use nix::errno::Errno;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs, statfs};
+use nix::sys::stat::lstat;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs, statfs};
 
 use super::beneath::Links;
 use super::root::NewRoot;
@@ -80,6 +81,32 @@ fn make(root: &NewRoot, step: &MountStep) -> Result<(), String> {
         }
         What::Cgroup => cgroups::make(root, step),
     }
+}
+
+/// What was mounted as proc or sysfs must still be found there, or what is hidden and protected
+/// below it was hidden and protected elsewhere: a root file system that others can write may have
+/// had the directory exchanged since (CVE-2019-19921).
+pub fn verify(steps: &[MountStep]) -> Result<(), Error> {
+    for path in [Path::new("/proc"), Path::new("/sys")] {
+        let last = steps.iter().rfind(|step| step.target == path);
+        let relied_on = last.is_some_and(MountStep::is_kernels);
+        if relied_on && !is_kernels_root(path).unwrap_or(false) {
+            let what = format!("find what was mounted on '{}'", path.display());
+            return Err(failed(
+                what,
+                "the root file system has been changed meanwhile",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn is_kernels_root(path: &Path) -> nix::Result<bool> {
+    /// The root's number in either file system.
+    const ROOT: libc::ino_t = 1;
+    let found = lstat(path)?;
+    let magic = statfs(path)?.filesystem_type();
+    Ok(found.st_ino == ROOT && (magic == PROC_SUPER_MAGIC || magic == SYSFS_MAGIC))
 }
 
 /// Sets the step's properties on a detached tree and attaches it.
@@ -163,6 +190,14 @@ pub(super) fn clone_tree(source: &Path, recursive: bool) -> Result<OwnedFd, Stri
         .map_err(|error| error.to_string())
 }
 
+/// A detached copy of the mount, or the part of it, that a descriptor is on.
+pub(super) fn copy_of(mount: impl AsFd) -> Result<OwnedFd, String> {
+    let how = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32;
+    LinuxSyscall
+        .open_tree(mount.as_fd().as_raw_fd(), Some(""), how)
+        .map_err(|error| error.to_string())
+}
+
 /// A new file system, detached.
 pub(super) fn new_tree(kind: &str, source: &str, data: &[String]) -> Result<OwnedFd, String> {
     let text = |error: libcontainer::syscall::SyscallError| error.to_string();
@@ -216,7 +251,7 @@ fn unmapped(kind: &str, source: &str, data: &[String], why: String) -> Result<Ow
 /// The directory to mount on, made when it is missing. proc and sysfs are written to by the
 /// runtime, so they must be where they seem to be: no link may lead there.
 fn directory(root: &NewRoot, step: &MountStep) -> Result<OwnedFd, String> {
-    let strict = matches!(&step.what, What::New { kind, .. } if kind == "proc" || kind == "sysfs");
+    let strict = step.is_kernels();
     let links = if strict { Links::Refuse } else { Links::Follow };
     root.beneath
         .make_dirs(&step.target, links)
@@ -231,7 +266,7 @@ const MAX_LINKS: usize = 10;
 
 /// The file to mount on, made when it is missing. Where the image has a link whose target is not
 /// there (`/etc/resolv.conf` into a `/run` that is fresh), the target is what is made.
-pub(super) fn file(root: &NewRoot, target: &Path) -> Result<OwnedFd, String> {
+fn file(root: &NewRoot, target: &Path) -> Result<OwnedFd, String> {
     let mut place = target.to_owned();
     for _ in 0..MAX_LINKS {
         if let Ok(found) = root.beneath.resolve(&place) {

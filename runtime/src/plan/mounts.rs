@@ -123,6 +123,11 @@ fn step(mount: &Mount, bundle: &Path) -> Result<MountStep, String> {
 }
 
 impl MountStep {
+    /// Whether it is a view of the kernel that the runtime itself relies on.
+    pub fn is_kernels(&self) -> bool {
+        matches!(&self.what, What::New { kind, .. } if kind == "proc" || kind == "sysfs")
+    }
+
     fn deferred(mut self) -> MountStep {
         if self.readonly_late {
             self.attributes.set &= !flags::MOUNT_ATTR_RDONLY;
