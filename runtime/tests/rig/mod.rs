@@ -11,6 +11,7 @@
     reason = "tests start the program that they test"
 )]
 
+pub mod attacker;
 pub mod guest;
 
 use std::os::unix::fs::symlink;
@@ -30,6 +31,7 @@ const APPLETS: &[&str] = &[
 /// A bundle, a state root, and the names used in it.
 pub struct Rig {
     scratch: TempDir,
+    program: PathBuf,
 }
 
 /// How a command ended.
@@ -48,7 +50,8 @@ impl Rig {
     pub fn new() -> Rig {
         assert!(nix::unistd::geteuid().is_root(), "this test needs root");
         let scratch = tempfile::tempdir().unwrap();
-        let rig = Rig { scratch };
+        let program = executable();
+        let rig = Rig { scratch, program };
         for directory in ["bin", "etc", "proc", "sys", "dev", "tmp"] {
             std::fs::create_dir_all(rig.rootfs().join(directory)).unwrap();
         }
@@ -67,6 +70,19 @@ impl Rig {
             config["root"]["readonly"] = json!(false);
         });
         rig
+    }
+
+    /// From here on it is a copy of the runtime that is tried, for a test that may spoil it.
+    pub fn with_own_program(mut self) -> Rig {
+        let own = self.bundle().join("sysc-runtime");
+        std::fs::copy(&self.program, &own).unwrap();
+        self.program = own;
+        self
+    }
+
+    /// The runtime that is tried here.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// The bundle's directory.
@@ -105,7 +121,7 @@ impl Rig {
 
     /// The runtime, with its state below this rig and the bundle as working directory.
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(executable());
+        let mut command = Command::new(&self.program);
         command
             .arg("--root")
             .arg(self.state_root())
