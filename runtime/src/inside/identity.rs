@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use caps::CapSet;
 use libcontainer::syscall::Syscall;
 use libcontainer::syscall::linux::LinuxSyscall;
-use libcontainer::{apparmor, capabilities, seccomp};
+use libcontainer::{capabilities, seccomp};
 use nix::sys::prctl;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{AccessFlags, Gid, Uid, chdir, eaccess, getcwd, setgroups};
 use oci_spec::runtime::{Capabilities, LinuxCapabilities};
 
+use super::proc::Proc;
 use super::{Child, Error, failed};
 use crate::plan::{Identity, Payload};
 use crate::sys;
@@ -38,8 +39,8 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
             .map_err(|errno| failed("set the personality", errno))?;
     }
     if let Some(profile) = &payload.apparmor {
-        apparmor::apply_profile(profile)
-            .map_err(|error| failed(format!("apply AppArmor profile '{profile}'"), error))?;
+        confine(profile)
+            .map_err(|why| failed(format!("apply AppArmor profile '{profile}'"), why))?;
     }
     umask(Mode::from_bits_truncate(identity.umask));
     sys::descriptors::pass_on(3, child.passed.count)
@@ -70,6 +71,19 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
     let env = environment(payload, child);
     let path = look_up(&payload.program.args[0], &env)?;
     Ok(Ready { path, env })
+}
+
+/// The profile that the exec changes to. The second file is that of kernels before 5.8.
+fn confine(profile: &str) -> Result<(), String> {
+    let proc = Proc::open()?;
+    let own = std::process::id();
+    let ask = |file: &str| {
+        let path = format!("{own}/attr/{file}");
+        proc.write(Path::new(&path), &format!("exec {profile}"))
+    };
+    ask("apparmor/exec")
+        .or_else(|_| ask("exec"))
+        .map_err(|error| error.to_string())
 }
 
 fn become_user(identity: &Identity) -> Result<(), Error> {

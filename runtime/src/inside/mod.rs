@@ -14,6 +14,7 @@ mod join;
 mod mask;
 mod mounts;
 mod namespaces;
+mod proc;
 mod root;
 mod start;
 mod sysctl;

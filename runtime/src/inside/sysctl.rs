@@ -1,37 +1,27 @@
-//! Kernel parameters of the container's namespaces, written through a /proc that is known to be one.
+//! Kernel parameters of the container's namespaces.
 
-use std::io::Write;
 use std::path::Path;
 
-use pathrs::flags::OpenFlags;
-use pathrs::procfs::{ProcfsBase, ProcfsHandleBuilder};
-
+use super::proc::Proc;
 use super::{Error, failed};
 
 /// Writes all of them.
 pub fn write_all(sysctls: &[(String, String)]) -> Result<(), Error> {
+    if sysctls.is_empty() {
+        return Ok(());
+    }
+    let proc = Proc::open().map_err(|why| failed("set sysctls", why))?;
     sysctls.iter().try_for_each(|(name, value)| {
-        write(name, value).map_err(|why| failed(format!("set sysctl '{name}' to '{value}'"), why))
+        let path = Path::new("sys").join(path_of(name));
+        proc.write(&path, value)
+            .map_err(|error| failed(format!("set sysctl '{name}' to '{value}'"), error))
     })
 }
 
-fn write(name: &str, value: &str) -> Result<(), String> {
-    let proc = ProcfsHandleBuilder::new()
-        .unmasked()
-        .build()
-        .map_err(|error| error.to_string())?;
-    // A name with slashes may have dots in its parts (`net/ipv4/conf/eth0.5/…`).
-    let path = if name.contains('/') {
-        name.to_owned()
-    } else {
-        name.replace('.', "/")
-    };
-    proc.open(
-        ProcfsBase::ProcRoot,
-        Path::new("sys").join(path),
-        OpenFlags::O_WRONLY | OpenFlags::O_CLOEXEC,
-    )
-    .map_err(|error| error.to_string())?
-    .write_all(value.as_bytes())
-    .map_err(|error| error.to_string())
+/// A name with slashes may have dots in its parts (`net/ipv4/conf/eth0.5/…`).
+fn path_of(name: &str) -> String {
+    match name.contains('/') {
+        true => name.to_owned(),
+        false => name.replace('.', "/"),
+    }
 }
