@@ -22,8 +22,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const APPLETS: &[&str] = &[
-    "[", "cat", "chmod", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "id",
-    "ifconfig", "kill", "ln", "ls", "mkdir", "mknod", "mount", "ps", "pwd", "readlink", "rm",
+    "[", "cat", "chmod", "date", "dd", "echo", "env", "false", "find", "grep", "head", "hostname",
+    "id", "ifconfig", "kill", "ln", "ls", "mkdir", "mknod", "mount", "ps", "pwd", "readlink", "rm",
     "rmdir", "sed", "sh", "sleep", "stat", "stty", "test", "touch", "trap", "true", "tty", "umask",
     "wc",
 ];
