@@ -39,6 +39,17 @@ pub enum Error {
         /// As libcgroups has it.
         reason: String,
     },
+    /// Somebody else is in there, and would be ended with the container.
+    #[error(
+        "linux.cgroupsPath: cgroup '{path}' has processes already ({count})\nhelp: a container needs a \
+         cgroup of its own"
+    )]
+    Occupied {
+        /// From the root of the hierarchy.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+    },
     /// A limit that this host cannot hold.
     #[error(
         "{field}: controller '{controller}' is not available in cgroup '{path}'\nhelp: set the limit \
@@ -104,6 +115,17 @@ pub fn processes(path: &Path) -> Vec<Pid> {
     found.sort();
     found.dedup();
     found
+}
+
+/// Makes sure that nobody is in a cgroup which is to be a container's.
+pub fn must_be_free(path: &Path) -> Result<(), Error> {
+    match processes(path).len() {
+        0 => Ok(()),
+        count => Err(Error::Occupied {
+            path: path.to_owned(),
+            count,
+        }),
+    }
 }
 
 /// Sends a signal to every process of a cgroup. Those that end meanwhile are no error.

@@ -29,6 +29,10 @@ pub fn give(
         bundle: bundle.dir.clone(),
         annotations: bundle.annotations.clone().into_iter().collect(),
     };
+    if let Cgroup::Own { path, .. } = &plan.cgroup {
+        cgroup::must_be_free(path)?;
+        claim.intend(path)?;
+    }
     let (host_end, child_end) = ladder().map_err(|errno| step("make the ladder", errno))?;
     let ends = Ends {
         ladder: child_end,

@@ -3,6 +3,7 @@
 //! ```text
 //! ROOT/               0700, --root, by default /run/sysc-runtime
 //!   ID/               made by the one that creates the container; its lock is held meanwhile
+//!     cgroup          path of the one that is about to be made; what counts is state.json's
 //!     state.json      written once, complete when it appears
 //!     start           named pipe; while it is there the container waits to be started
 //!     outcome         named pipe; says how the start went
@@ -63,6 +64,15 @@ pub enum Error {
         /// Why it failed.
         #[source]
         source: std::io::Error,
+    },
+    /// What a start that was cut short has left.
+    #[error("cannot end what an earlier start of container '{id}' has left")]
+    Leftovers {
+        /// Its name.
+        id: String,
+        /// Why.
+        #[source]
+        source: crate::cgroup::Error,
     },
     /// A state file that is not one.
     #[error("'{path}' is not a state file")]
