@@ -110,15 +110,20 @@ pub fn look(dir: &Path) -> Result<Bundle, Error> {
         source,
     })?;
     let path = dir.join("config.json");
-    let text = std::fs::read(&path).map_err(|source| Error::Read {
-        path: path.clone(),
-        source,
-    })?;
-    let spec = parse(&text).map_err(|reason| Error::Parse {
+    match std::fs::read(&path) {
+        Ok(text) => understand(&dir, &text),
+        Err(source) => Err(Error::Read { path, source }),
+    }
+}
+
+/// The same of a config.json that has been read from the directory `dir`. Touches nothing.
+pub fn understand(dir: &Path, text: &[u8]) -> Result<Bundle, Error> {
+    let path = dir.join("config.json");
+    let spec = parse(text).map_err(|reason| Error::Parse {
         path: path.clone(),
         reason,
     })?;
-    bundle(&dir, spec).map_err(|complaint| field(&path, complaint))
+    bundle(dir, spec).map_err(|complaint| field(&path, complaint))
 }
 
 /// Text to specification: old forms are translated before the types are checked.
