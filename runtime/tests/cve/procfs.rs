@@ -54,6 +54,20 @@ fn cve_2019_16884_nothing_but_proc_is_mounted_on_proc() {
     }
 }
 
+/// Files with which a container is shown its own share of the host are no danger to anybody.
+#[test]
+fn cve_2019_16884_some_files_of_proc_may_be_covered() {
+    let rig = Rig::new();
+    let cover =
+        json!({"destination": "/proc/cpuinfo", "source": "/etc/hostname", "options": ["bind"]});
+    rig.config(|config| config["mounts"].as_array_mut().unwrap().push(cover));
+    let shown = rig.args(&["cat", "/proc/cpuinfo"]).run().ok();
+    assert_eq!(
+        shown,
+        std::fs::read_to_string("/etc/hostname").unwrap().trim()
+    );
+}
+
 #[test]
 fn cve_2019_19921_proc_that_is_exchanged_during_set_up() {
     for name in ["proc", "sys"] {
@@ -119,14 +133,17 @@ fn cve_2025_52881_a_label_is_not_written_to_a_proc_of_the_payloads() {
         config["process"]["capabilities"] =
             json!({"bounding": all, "effective": all, "permitted": all});
     });
-    let fake = "mount -t tmpfs tmpfs /proc; mkdir -p /proc/self/attr/apparmor /proc/thread-self/attr; \
-        for f in self/attr/exec self/attr/apparmor/exec thread-self/attr/exec; do echo >/proc/$f; done";
+    // Numbers are easily guessed.
+    let fake = "mount -t tmpfs tmpfs /proc; all='self thread-self'; i=0; \
+        while [ $i -lt 200 ]; do i=$((i+1)); all=\"$all $i\"; dirs=\"$dirs /proc/$i/attr/apparmor\"; done; \
+        mkdir -p $dirs /proc/self/attr/apparmor /proc/thread-self/attr/apparmor; \
+        for p in $all; do echo >/proc/$p/attr/exec; echo >/proc/$p/attr/apparmor/exec; done";
     guest::script(&rig, fake).ok();
     let err = guest::refused(guest::exec(&rig, &["--apparmor", "profile", "c", "true"]));
     assert!(err.contains("AppArmor profile 'profile'"), "{err}");
     let written = guest::script(
         &rig,
-        "cat /proc/self/attr/* /proc/self/attr/apparmor/* 2>/dev/null | grep -c profile",
+        "cat /proc/*/attr/exec /proc/*/attr/apparmor/exec | grep -c profile",
     );
     assert_eq!(written.out, "0", "{}", written.err);
 }
