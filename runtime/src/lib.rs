@@ -20,6 +20,7 @@ pub mod facts;
     reason = "hooks are the only programs that the runtime starts"
 )]
 pub mod hooks;
+pub mod inherited;
 pub mod inside;
 pub mod ladder;
 pub mod launch;

@@ -1,22 +1,26 @@
-//! The command: parse, seal, one call, one exit code.
+//! The command: seal, parse, one call, one exit code.
 
 use std::process::ExitCode;
 
-use sysc_runtime::{cli, report, seal, sys, verb};
+use sysc_runtime::{cli, inherited, report, seal, sys, verb};
 
 fn main() -> ExitCode {
+    let sealed = match cli::may_enter_a_container(std::env::args_os()) {
+        true => seal::seal(),
+        false => Ok(()),
+    };
     let cli = match cli::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return report::usage(&error),
     };
     let log = report::Log::new(&cli.global);
     let failed = cli.verb.failure_status();
-    let passed = match seal::inherited(&cli.verb) {
+    let passed = match inherited::inherited(&cli.verb) {
         Ok(passed) => passed,
         Err(error) => return report::failure(&log, &error, failed),
     };
     if cli.verb.enters_a_container()
-        && let Err(error) = seal::seal(&passed)
+        && let Err(error) = sealed
     {
         return report::failure(&log, &error, failed);
     }

@@ -1,42 +1,95 @@
-//! Before anything else: our own executable, and the descriptors that we were given.
+//! Before anything else: our own executable.
 //!
 //! A payload can reach the file that the runtime was executed from, as /proc/PID/exe, and could
-//! write to it (CVE-2019-5736). So verbs that enter a container run from a sealed copy in memory,
-//! which nobody can change and which goes away with its last process.
+//! write to it (CVE-2019-5736). So verbs that enter a container execute themselves anew:
+//!
+//! - from a read-only clone of the mount that holds the file, attached nowhere. Only who holds a
+//!   descriptor of the clone, or shares a mount namespace that it is attached in, could make it
+//!   writable again: there is no such namespace, and the only descriptor closes with the exec. It costs
+//!   three calls and no memory, and needs CAP_SYS_ADMIN.
+//! - else from a copy in memory, sealed against writing, which goes away with its last process.
+//!
+//! Whether this has been done is asked of the kernel; nothing in the environment is believed.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use libcontainer::syscall::Syscall;
+use libcontainer::syscall::linux::{self as flags, LinuxSyscall, MountAttr};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
 use nix::sys::prctl;
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::execveat;
 
-use crate::cli::Verb;
-use crate::inside::Passed;
-use crate::sys;
+const ITSELF: &str = "/proc/self/exe";
 
 const SEALS: SealFlag = SealFlag::F_SEAL_SEAL
     .union(SealFlag::F_SEAL_SHRINK)
     .union(SealFlag::F_SEAL_GROW)
     .union(SealFlag::F_SEAL_WRITE);
 
-/// Runs on from a sealed copy. Returns when this process already does.
-pub fn seal(passed: &Passed) -> Result<()> {
-    let itself = File::open("/proc/self/exe").context("cannot open our own executable")?;
-    // Only a memfd has seals; whoever made this one, nobody can change it any more.
-    let seals = fcntl(itself.as_raw_fd(), FcntlArg::F_GET_SEALS).unwrap_or(0);
-    if SealFlag::from_bits_truncate(seals).contains(SEALS) {
-        // Else process lists show the name of the memory that we run from.
-        return prctl::set_name(c"sysc-runtime").context("cannot set our own name");
-    }
-    // The copy takes the lowest free number, which must not be one that the payload is promised.
-    sys::descriptors::close_on_exec_from(3 + passed.count).context("cannot close descriptors")?;
-    let copy = sealed_copy(itself).context("cannot copy our own executable to memory")?;
+/// Runs on from a file that nobody can write to. Returns when this process already does.
+pub fn seal() -> Result<()> {
+    let file = match clone_of_mount() {
+        Ok(tree) => tree,
+        // What is attached nowhere cannot be cloned: it may be our own clone.
+        Err(Errno::EINVAL) if is_read_only() || is_sealed() => {
+            // Else process lists show the number of a descriptor.
+            return prctl::set_name(c"sysc-runtime").context("cannot set our own name");
+        }
+        Err(_) => sealed_copy().context("cannot copy our own executable to memory")?,
+    };
+    execute(&file).context("cannot execute ourselves from a protected file")
+}
+
+/// Our file on a read-only mount of its own, attached nowhere.
+fn clone_of_mount() -> nix::Result<OwnedFd> {
+    let errno = |error: libcontainer::syscall::SyscallError| match error {
+        libcontainer::syscall::SyscallError::Nix(errno) => errno,
+        _ => Errno::EINVAL,
+    };
+    let tree = LinuxSyscall
+        .open_tree(
+            libc::AT_FDCWD,
+            Some(ITSELF),
+            libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC,
+        )
+        .map_err(errno)?;
+    let read_only = MountAttr {
+        attr_set: flags::MOUNT_ATTR_RDONLY,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    LinuxSyscall
+        .mount_setattr(
+            tree.as_fd(),
+            std::path::Path::new(""),
+            flags::AT_EMPTY_PATH,
+            &read_only,
+            std::mem::size_of::<MountAttr>(),
+        )
+        .map_err(errno)?;
+    Ok(tree)
+}
+
+fn is_read_only() -> bool {
+    statvfs(ITSELF).is_ok_and(|found| found.flags().contains(FsFlags::ST_RDONLY))
+}
+
+/// Only a memfd has seals; whoever made this one, nobody can change it any more.
+fn is_sealed() -> bool {
+    let seals = |file: File| fcntl(file.as_raw_fd(), FcntlArg::F_GET_SEALS).ok();
+    let seals = File::open(ITSELF).ok().and_then(seals).unwrap_or(0);
+    SealFlag::from_bits_truncate(seals).contains(SEALS)
+}
+
+fn execute(file: &OwnedFd) -> Result<()> {
     let texts = |items: &mut dyn Iterator<Item = Vec<u8>>| -> Result<Vec<CString>> {
         Ok(items.map(CString::new).collect::<Result<_, _>>()?)
     };
@@ -50,17 +103,16 @@ pub fn seal(passed: &Passed) -> Result<()> {
         .concat()
     }))?;
     execveat(
-        Some(copy.as_raw_fd()),
+        Some(file.as_raw_fd()),
         c"",
         &args,
         &env,
         AtFlags::AT_EMPTY_PATH,
-    )
-    .context("cannot execute the sealed copy")?;
+    )?;
     Ok(())
 }
 
-fn sealed_copy(mut from: File) -> std::io::Result<OwnedFd> {
+fn sealed_copy() -> std::io::Result<OwnedFd> {
     let flags = MemFdCreateFlag::MFD_CLOEXEC | MemFdCreateFlag::MFD_ALLOW_SEALING;
     let executable = MemFdCreateFlag::from_bits_retain(libc::MFD_EXEC);
     let copy = match memfd_create(c"sysc-runtime", flags | executable) {
@@ -69,7 +121,7 @@ fn sealed_copy(mut from: File) -> std::io::Result<OwnedFd> {
         other => other,
     }?;
     let mut file = File::from(copy);
-    std::io::copy(&mut from, &mut file)?;
+    std::io::copy(&mut File::open(ITSELF)?, &mut file)?;
     add_seals(&file)?;
     Ok(file.into())
 }
@@ -85,25 +137,4 @@ fn add_seals(file: &File) -> nix::Result<()> {
             other => return other.map(drop),
         }
     }
-}
-
-/// What of our descriptors is the payload's: sockets that systemd listens on, then those that
-/// `--preserve-fds` counts. One that is promised but closed is an error, since its number would
-/// soon be one of ours.
-pub fn inherited(verb: &Verb) -> Result<Passed> {
-    let Some(preserved) = verb.preserved_descriptors() else {
-        return Ok(Passed::default());
-    };
-    let variable = |name| std::env::var(name).ok();
-    let for_us =
-        variable("LISTEN_PID").and_then(|pid| pid.parse().ok()) == Some(std::process::id());
-    let sockets = match variable("LISTEN_FDS").and_then(|count| count.parse().ok()) {
-        Some(count) if for_us && count > 0 => Some((count, variable("LISTEN_FDNAMES"))),
-        _ => None,
-    };
-    let count = preserved + sockets.as_ref().map_or(0, |(count, _)| *count);
-    if let Some(closed) = sys::descriptors::first_closed(3, count) {
-        bail!("descriptor {closed} is to be passed on, but it is not open");
-    }
-    Ok(Passed { count, sockets })
 }

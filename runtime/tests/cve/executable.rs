@@ -17,6 +17,7 @@ use libcontainer::syscall::linux::{AT_EMPTY_PATH, LinuxSyscall, MOUNT_ATTR_RDONL
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::mkfifo;
 use serde_json::json;
 
@@ -25,13 +26,18 @@ use crate::rig::{Rig, attacker, eventually};
 /// Where it is said, in the container, which way is open.
 const WRITABLE: &str = "/tmp/writable";
 
-/// Whether a byte can be added to a file, now or once nobody executes it any more. A sealed one may
-/// be opened and still not be written.
+/// Whether a byte can be added to a file, now or once nobody executes it any more: that is what the
+/// kernel looks at before the mount. A sealed one may be opened and still not be written.
 fn can_write(path: &Path) -> bool {
     match OpenOptions::new().append(true).open(path) {
         Ok(mut file) => file.write_all(b"x").is_ok(),
-        Err(error) => error.raw_os_error() == Some(libc::ETXTBSY) && !is_sealed(path),
+        Err(error) if error.raw_os_error() != Some(libc::ETXTBSY) => false,
+        Err(_) => !is_sealed(path) && !is_read_only(path),
     }
+}
+
+fn is_read_only(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|found| found.flags().contains(FsFlags::ST_RDONLY))
 }
 
 fn is_sealed(path: &Path) -> bool {
