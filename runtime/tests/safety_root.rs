@@ -3,11 +3,7 @@
 
 mod rig;
 
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
-
-use nix::errno::Errno;
-use nix::mount::{MsFlags, mount};
 
 use rig::{Rig, eventually};
 use serde_json::{Value, json};
@@ -215,40 +211,4 @@ fn the_hosts_own_dev_is_not_touched() {
         mounts.push(json!({"destination": "/dev", "source": dev, "options": ["rbind"]}));
     });
     assert_eq!(rig.args(&["ls", "/dev"]).run().ok(), "ptmx");
-}
-
-#[test]
-fn s05_nobody_can_write_to_the_file_that_we_run_from() {
-    let rig = Rig::new();
-    rig.args(&["sleep", "100"]).runtime(&["create", "c"]).ok();
-    let file = std::fs::File::open(format!("/proc/{}/exe", rig.pid("c"))).unwrap();
-    rig.runtime(&["delete", "--force", "c"]).ok();
-    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let write = || std::fs::File::options().write(true).open(&link);
-    let errno = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap());
-    // Nobody executes it any more, so what refuses is the mount itself.
-    assert_eq!(errno(write().unwrap_err()), Errno::EROFS);
-    // Nor can an administrator, in a mount namespace of its own or not, change that mount.
-    let nothing: Option<&str> = None;
-    for how in [MsFlags::MS_REMOUNT | MsFlags::MS_BIND, MsFlags::MS_SHARED] {
-        let changed = mount(nothing, link.as_str(), nothing, how, nothing);
-        assert_eq!(changed, Err(Errno::EINVAL));
-    }
-    let target = tempfile::NamedTempFile::new().unwrap();
-    let bound = mount(
-        Some(link.as_str()),
-        target.path(),
-        nothing,
-        MsFlags::MS_BIND,
-        nothing,
-    );
-    assert_eq!(bound, Err(Errno::EINVAL));
-    assert!(write().is_err());
-    // Executing us through the link inside gives that same file.
-    let rig = Rig::new();
-    symlink("/proc/self/exe", rig.rootfs().join("bin/me")).unwrap();
-    let before = std::fs::metadata(rig::executable()).unwrap();
-    rig.args(&["/bin/me", "list"]).run();
-    let after = std::fs::metadata(rig::executable()).unwrap();
-    assert_eq!(before.modified().unwrap(), after.modified().unwrap());
 }

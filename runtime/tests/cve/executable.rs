@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use libcontainer::syscall::Syscall;
 use libcontainer::syscall::linux::{AT_EMPTY_PATH, LinuxSyscall, MOUNT_ATTR_RDONLY, MountAttr};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -60,6 +61,23 @@ fn attack(held: &OwnedFd) -> Option<&'static str> {
     clear_read_only(held);
     if can_write(&by_number(held)) {
         return Some("after a change of its mount");
+    }
+    let nothing: Option<&str> = None;
+    let remount = MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
+    let _ = mount(nothing, &by_number(held), nothing, remount, nothing);
+    if can_write(&by_number(held)) {
+        return Some("after a remount");
+    }
+    let place = Path::new("/tmp/place");
+    std::fs::write(place, "").unwrap();
+    let bind = MsFlags::MS_BIND;
+    if mount(Some(&by_number(held)), place, nothing, bind, nothing).is_ok() {
+        let _ = mount(nothing, place, nothing, remount, nothing);
+        let writable = can_write(place);
+        umount2(place, MntFlags::MNT_DETACH).unwrap();
+        if writable {
+            return Some("through a bind");
+        }
     }
     let how = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32;
     let copy = LinuxSyscall
