@@ -139,3 +139,24 @@ fn a_copy_of_a_volume_that_changes_holds_nothing_of_the_hosts() {
     rig.script("cat /volume/place /volume/link 2>/dev/null; true");
     start_while_exchanged(&rig, &volume);
 }
+
+/// What is hidden and protected is looked up in the container's root, wherever a link points.
+#[test]
+fn s01_masks_of_a_volume_that_changes_stay_inside() {
+    let rig = Rig::new();
+    let outside = outside(&rig);
+    let volume = rig.bundle().join("volume");
+    std::fs::create_dir_all(volume.join("place")).unwrap();
+    symlink(&outside, volume.join("link")).unwrap();
+    rig.config(|config| {
+        let mounts = config["mounts"].as_array_mut().unwrap();
+        mounts.push(
+            json!({"destination": "/volume", "source": volume, "options": ["rbind", "rshared"]}),
+        );
+        config["linux"]["maskedPaths"] = json!(["/volume/place", "/volume/link"]);
+        config["linux"]["readonlyPaths"] = json!(["/volume/place", "/volume/link"]);
+    });
+    rig.script("grep -q /outside /proc/self/mountinfo && echo OUTSIDE; true");
+    start_while_exchanged(&rig, &volume);
+    assert!(is_untouched(&outside));
+}
