@@ -1,8 +1,11 @@
 //! What this host is: read once, as far as somebody asks.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use libcgroups::common::{CgroupSetup, get_cgroup_setup};
+use libcontainer::syscall::Syscall;
+use libcontainer::syscall::linux::{FSCONFIG_SET_STRING, LinuxSyscall};
 
 /// How the host's cgroups are mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,16 @@ impl Facts {
             own_cgroup: own_cgroup(&text, cgroup_mode),
         }
     }
+}
+
+/// Whether a proc file system can be made of a PID namespace that its maker is not in (Linux 6.17).
+pub fn proc_takes_namespace() -> bool {
+    let Ok(context) = LinuxSyscall.fsopen(Some("proc"), libc::FSOPEN_CLOEXEC) else {
+        return false;
+    };
+    let (set, own) = (FSCONFIG_SET_STRING as u32, Some("/proc/self/ns/pid"));
+    let told = LinuxSyscall.fsconfig(context.as_fd(), set, Some("pidns"), own, 0);
+    told.is_ok()
 }
 
 /// Our cgroup out of /proc/self/cgroup. Version 1 has one per hierarchy: systemd's own is the one

@@ -29,6 +29,15 @@
 //!  GO ──────────────────────────────────────────▶ seccomp, exec
 //! ```
 //!
+//! A container that joins a PID namespace has the rungs of a start up to READY, where the process that
+//! set it up makes the one that goes on:
+//!
+//! ```text
+//!                                        ◀──────── JOINED, with the number of the second
+//!  GO, with that number ────────────────────────▶ (the second)
+//!                                        ◀──────── READY
+//! ```
+//!
 //! At any rung the child may say FAILED with a sentence and end. A side that goes away closes its
 //! end, so nobody waits for the dead: the child ends, the parent reports.
 
@@ -83,6 +92,15 @@ impl HostEnd {
         }
     }
 
+    /// Lets the child go on, and tells it by which number the host knows it.
+    pub fn go_as(&self, number: i32) -> nix::Result<()> {
+        let message = [&b"G"[..], &number.to_ne_bytes()].concat();
+        match say(&self.0, &message) {
+            Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Waits for what the child says next.
     pub fn listen(&self) -> nix::Result<Said> {
         let message = match hear(&self.0) {
@@ -115,6 +133,16 @@ impl ChildEnd {
             Err(Errno::ECONNRESET) => Ok(false),
             other => Ok(!other?.is_empty()),
         }
+    }
+
+    /// Waits for the parent to say by which number the host knows us; `None` when it is gone.
+    pub fn await_number(&self) -> nix::Result<Option<i32>> {
+        let message = match hear(&self.0) {
+            Err(Errno::ECONNRESET) => return Ok(None),
+            other => other?,
+        };
+        let number = message.get(1..).and_then(|number| number.try_into().ok());
+        Ok(number.map(i32::from_ne_bytes))
     }
 
     /// Asks for the hooks that run on the host.
@@ -171,6 +199,8 @@ mod tests {
         assert!(child.await_go().unwrap());
         child.joined(-7).unwrap();
         child.ask_hooks().unwrap();
+        host.go_as(-9).unwrap();
+        assert_eq!(child.await_number().unwrap(), Some(-9));
         child.ready().unwrap();
         child.failed("no such file").unwrap();
         drop(child);

@@ -31,6 +31,16 @@ pub struct Ready {
     pub env: Vec<String>,
 }
 
+impl Ready {
+    /// Another process than the one that looked the program up goes on.
+    pub fn is_another_process(&mut self) {
+        let is_number = |entry: &&mut String| entry.starts_with("LISTEN_PID=");
+        for entry in self.env.iter_mut().filter(is_number) {
+            *entry = format!("LISTEN_PID={}", std::process::id());
+        }
+    }
+}
+
 /// Gives up everything that the program shall not have, and looks the program up as it will.
 pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
     let identity = &payload.identity;

@@ -21,13 +21,19 @@ mod sysctl;
 mod terminal;
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use nix::sched::{CloneFlags, setns};
+use nix::unistd::setsid;
 
 use crate::hooks;
 use crate::ladder::ChildEnd;
 use crate::plan::{DEFAULT_UMASK, Payload, Plan};
 use crate::record::HookState;
 use crate::sys::clone::spawn;
+
+use identity::Ready;
 
 pub use join::Target;
 pub use start::StartGate;
@@ -115,11 +121,11 @@ impl Child {
     }
 }
 
-/// Becomes the payload. Returns only when that failed, with the status to exit with; or, for an
-/// exec, when another process has gone on.
+/// Becomes the payload. Returns only when that failed, with the status to exit with; or when another
+/// process has gone on.
 pub fn run(task: &Task, child: Child) -> i32 {
     let done = match task {
-        Task::Make { plan, state } => be_first(plan, state, &child).map(|never| match never {}),
+        Task::Make { plan, state } => be_first(plan, state, &child),
         Task::Join { payload, target } => send_inside(payload, target, &child),
     };
     match done {
@@ -138,29 +144,44 @@ fn tell(child: &Child, error: &Error) -> i32 {
     1
 }
 
-fn be_first(plan: &Plan, state: &HookState, child: &Child) -> Result<Infallible, Error> {
+fn be_first(plan: &Plan, state: &HookState, child: &Child) -> Result<(), Error> {
     begin(child, &[])?;
     // Until the parent has written the id maps and put us into our cgroup, nothing can be done.
     await_go(child)?;
+    let join_last = plan.namespaces.join_last.as_ref();
+    let pids = join_last.map(namespaces::open_one).transpose()?;
     let pid = make(plan, state, child)?;
+    if let Some(pids) = pids {
+        return go_on_in(pids, plan, state, child);
+    }
     let program = identity::assume(&plan.payload, child)?;
-    await_start(child)?;
-    let hooks = plan.hooks.start_container().as_deref();
-    hooks::run("startContainer", hooks, &state.text("created", pid))?;
-    exec::execute(&plan.payload, &program)
+    be_payload(plan, state, child, &program, pid).map(|never| match never {})
 }
 
-/// Joins the container, and makes the process that goes on. Its like is seen in the container's
-/// /proc by others there, and CAP_SYS_PTRACE opens the directories of what is seen: so by then
-/// nothing of the host is in it any more, neither root nor working directory nor descriptor.
-fn send_inside(payload: &Payload, target: &Target, child: &Child) -> Result<(), Error> {
-    begin(child, &target.descriptors())?;
-    target.enter()?;
-    let sibling = spawn(libc::CLONE_PARENT as u64, || {
-        match be_guest(payload, child) {
-            Ok(never) => match never {},
-            Err(error) => tell(child, &error),
+/// Makes the process that goes on in a PID namespace that others are in. They see it from its first
+/// moment, so by then it is no more than the payload: whoever may trace it there gains nothing.
+fn go_on_in(pids: File, plan: &Plan, state: &HookState, child: &Child) -> Result<(), Error> {
+    // Felt by our children only; later we shall not have the right.
+    setns(&pids, CloneFlags::CLONE_NEWPID)
+        .map_err(|errno| failed("join the PID namespace", errno))?;
+    drop(pids);
+    let mut program = identity::assume(&plan.payload, child)?;
+    go_on(child, || {
+        let pid = await_number(child)?;
+        setsid().map_err(|errno| failed("start a session", errno))?;
+        if child.console.is_some() {
+            terminal::control()?;
         }
+        program.is_another_process();
+        be_payload(plan, state, child, &program, Some(pid))
+    })
+}
+
+/// Leaves what is still to be done to a sibling.
+fn go_on(child: &Child, be: impl FnOnce() -> Result<Infallible, Error>) -> Result<(), Error> {
+    let sibling = spawn(libc::CLONE_PARENT as u64, || match be() {
+        Ok(never) => match never {},
+        Err(error) => tell(child, &error),
     })
     .map_err(|errno| failed("make a process in the container", errno))?;
     child
@@ -169,11 +190,34 @@ fn send_inside(payload: &Payload, target: &Target, child: &Child) -> Result<(), 
         .map_err(|_| Error::Orphaned)
 }
 
+/// All is set up; the program is what is left.
+fn be_payload(
+    plan: &Plan,
+    state: &HookState,
+    child: &Child,
+    program: &Ready,
+    pid: Option<i32>,
+) -> Result<Infallible, Error> {
+    await_start(child)?;
+    let hooks = plan.hooks.start_container().as_deref();
+    hooks::run("startContainer", hooks, &state.text("created", pid))?;
+    exec::execute(&plan.payload, program)
+}
+
+/// Joins the container, and makes the process that goes on. Its like is seen in the container's
+/// /proc by others there, and CAP_SYS_PTRACE opens the directories of what is seen: so by then
+/// nothing of the host is in it any more, neither root nor working directory nor descriptor.
+fn send_inside(payload: &Payload, target: &Target, child: &Child) -> Result<(), Error> {
+    begin(child, &target.descriptors())?;
+    target.enter()?;
+    go_on(child, || be_guest(payload, child))
+}
+
 fn be_guest(payload: &Payload, child: &Child) -> Result<Infallible, Error> {
     child.close_the_rest(&[]).map_err(closing_failed)?;
     // Until the parent has put us into the container's cgroup, nothing shall be done.
     await_go(child)?;
-    nix::unistd::setsid().map_err(|errno| failed("start a session", errno))?;
+    setsid().map_err(|errno| failed("start a session", errno))?;
     new_session_keyring(child)?;
     terminal::set_up(payload, child.console.as_ref(), terminal::Console::Nobody)?;
     let program = identity::assume(payload, child)?;
@@ -263,6 +307,14 @@ fn number_on_host() -> Option<i32> {
         .to_str()?
         .parse()
         .ok()
+}
+
+/// As `await_go`, where the host's number for us is not known otherwise.
+fn await_number(child: &Child) -> Result<i32, Error> {
+    match child.ladder.await_number() {
+        Ok(Some(number)) => Ok(number),
+        _ => Err(Error::Orphaned),
+    }
 }
 
 fn await_go(child: &Child) -> Result<(), Error> {

@@ -64,6 +64,11 @@ fn open_terminal(payload: &Payload, socket: &OwnedFd, console: Console) -> Resul
     Ok(())
 }
 
+/// Makes the terminal, which was set up by another process, that of the session that we lead.
+pub fn control() -> Result<(), Error> {
+    terminal::control(std::io::stdin()).map_err(|errno| failed("take the terminal over", errno))
+}
+
 /// The terminal is our standard input by now.
 fn mount_console() -> Result<(), String> {
     let text = |error: std::io::Error| error.to_string();

@@ -42,8 +42,8 @@ pub fn give(
     if request.start == StartedBy::UsInForeground {
         rungs::hold_signals()?;
     }
-    let child = clone(plan, request, &seen, ends)?;
-    let made = bring_up(plan, &child, &host_end, &seen)
+    let mut child = clone(plan, request, &seen, ends)?;
+    let made = bring_up(plan, &mut child, &host_end, &seen)
         .and_then(|()| record(bundle, plan, request, &child))
         .and_then(|state| {
             let terminal = console.serve()?;
@@ -177,7 +177,12 @@ fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
 }
 
 /// What only the host may do for the child, and then the rungs up to READY.
-fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> Result<(), Error> {
+fn bring_up(
+    plan: &Plan,
+    child: &mut Child,
+    ladder: &HostEnd,
+    seen: &HookState,
+) -> Result<(), Error> {
     rungs::score_and_limit(&plan.payload, child.pid)?;
     if let Some(mapping) = &plan.namespaces.mapping {
         idmap::write(mapping, child.pid)?;
@@ -185,8 +190,9 @@ fn bring_up(plan: &Plan, child: &Child, ladder: &HostEnd, seen: &HookState) -> R
     if let Cgroup::Own { path, resources } = &plan.cgroup {
         cgroup::join(path, resources, child.pid)?;
     }
-    rungs::until_ready(ladder, || {
-        let text = seen.text("creating", Some(child.pid.as_raw()));
+    let pid = child.pid.as_raw();
+    rungs::until_ready(ladder, child, || {
+        let text = seen.text("creating", Some(pid));
         hooks::run("prestart", plan.hooks.prestart().as_deref(), &text)?;
         let create = plan.hooks.create_runtime().as_deref();
         Ok(hooks::run("createRuntime", create, &text)?)

@@ -18,7 +18,7 @@ use crate::ladder::{HostEnd, Said, ladder};
 use crate::plan::Payload;
 use crate::record::{ProcessId, State};
 use crate::sys::clone::{Child, spawn};
-use crate::sys::process::{End, pidfd_open, wait};
+use crate::sys::process::{End, pidfd_open};
 
 const KINDS: [(&str, CloneFlags); 8] = [
     ("user", CloneFlags::CLONE_NEWUSER),
@@ -74,8 +74,8 @@ pub fn join(state: &State, visit: &Visit) -> Result<Guest, Error> {
     if !visit.detached {
         rungs::hold_signals()?;
     }
-    let child = send(&target, &visit.payload, inside, &host_end)?;
-    match bring_up(state, visit, &child, &host_end).and_then(|()| console.serve()) {
+    let mut child = send(&target, &visit.payload, inside, &host_end)?;
+    match bring_up(state, visit, &mut child, &host_end).and_then(|()| console.serve()) {
         Ok(terminal) => Ok(Guest {
             child,
             terminal,
@@ -167,27 +167,24 @@ fn send(
     let task = Task::Join { payload, target };
     let first = spawn(0, || inside::run(&task, inside))
         .map_err(|errno| step("make a process for the program", errno))?;
-    let number = match rungs::listen(ladder) {
-        Ok(Said::Joined(number)) => Pid::from_raw(number),
-        Ok(Said::Failed(sentence)) => return Err(undo(&first, Error::Inside(sentence))),
-        Ok(_) => return Err(undo(&first, Error::Died(String::new()))),
-        Err(error) => return Err(undo(&first, error)),
-    };
-    // Nobody else reaps our child, so the number is still its own.
-    let pidfd =
-        pidfd_open(number).map_err(|errno| step("open the process in the container", errno));
-    wait(&first.pidfd).map_err(|errno| step("wait for the process that joins", errno))?;
-    Ok(Child {
-        pid: number,
-        pidfd: pidfd?,
-    })
+    match rungs::listen(ladder) {
+        Ok(Said::Joined(number)) => rungs::successor(&first, number),
+        Ok(Said::Failed(sentence)) => Err(undo(&first, Error::Inside(sentence))),
+        Ok(_) => Err(undo(&first, Error::Died(String::new()))),
+        Err(error) => Err(undo(&first, error)),
+    }
 }
 
 /// What only the host may do for the child, and then the rungs up to READY.
-fn bring_up(state: &State, visit: &Visit, child: &Child, ladder: &HostEnd) -> Result<(), Error> {
+fn bring_up(
+    state: &State,
+    visit: &Visit,
+    child: &mut Child,
+    ladder: &HostEnd,
+) -> Result<(), Error> {
     rungs::score_and_limit(&visit.payload, child.pid)?;
     cgroup::enter(&state.home(), &visit.cgroups, child.pid)?;
-    rungs::until_ready(ladder, || Ok(()))?;
+    rungs::until_ready(ladder, child, || Ok(()))?;
     match &visit.pid_file {
         Some(path) => write_pid_file(path, child.pid),
         None => Ok(()),

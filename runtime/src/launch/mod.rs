@@ -114,7 +114,10 @@ pub struct Waiting {
 pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
     let bundle = bundle::read(&request.bundle)?;
     let facts = facts::Facts::read();
-    let plan = plan::plan(&bundle, &facts, request.id.as_str(), request.wishes)?;
+    let mut plan = plan::plan(&bundle, &facts, request.id.as_str(), request.wishes)?;
+    if plan.namespaces.can_join_last() && facts::proc_takes_namespace() {
+        plan.join_pids_last();
+    }
     let detached = request.start != StartedBy::UsInForeground;
     let socket = request.console_socket.as_deref();
     let console = Console::choose(&plan.payload.program, detached, socket)?;

@@ -9,6 +9,8 @@ use super::{Error, step};
 use crate::ladder::{HostEnd, Said};
 use crate::plan::Payload;
 use crate::sys;
+use crate::sys::clone::Child;
+use crate::sys::process::{pidfd_open, wait};
 
 /// What nix has no name for.
 pub const TIME: CloneFlags = CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
@@ -39,8 +41,13 @@ pub fn score_and_limit(payload: &Payload, pid: Pid) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets the child set up; `hooks` is what it may ask for on its way.
-pub fn until_ready(ladder: &HostEnd, hooks: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+/// Lets the child set up; `hooks` is what it may ask for on its way. Another process may go on in its
+/// place; then that one is `child`.
+pub fn until_ready(
+    ladder: &HostEnd,
+    child: &mut Child,
+    hooks: impl Fn() -> Result<(), Error>,
+) -> Result<(), Error> {
     go(ladder)?;
     loop {
         match listen(ladder)? {
@@ -48,11 +55,25 @@ pub fn until_ready(ladder: &HostEnd, hooks: impl Fn() -> Result<(), Error>) -> R
                 hooks()?;
                 go(ladder)?;
             }
+            Said::Joined(number) => {
+                *child = successor(child, number)?;
+                let told = ladder.go_as(number);
+                told.map_err(|errno| step("let the child go on", errno))?;
+            }
             Said::Ready => return Ok(()),
             Said::Failed(sentence) => return Err(Error::Inside(sentence)),
-            said @ (Said::Closed | Said::Joined(_)) => return Err(unexpected(said)),
+            said @ Said::Closed => return Err(unexpected(said)),
         }
     }
+}
+
+/// The process that a child of ours has made beside it, as our child too, and that goes on.
+pub fn successor(first: &Child, number: i32) -> Result<Child, Error> {
+    // Nobody else reaps our child, so the number is still its own.
+    let pid = Pid::from_raw(number);
+    let pidfd = pidfd_open(pid).map_err(|errno| step("open the process in the container", errno));
+    wait(&first.pidfd).map_err(|errno| step("wait for the process that joins", errno))?;
+    Ok(Child { pid, pidfd: pidfd? })
 }
 
 /// Lets the payload begin, and returns once it has: its exec is done.

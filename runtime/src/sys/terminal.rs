@@ -38,6 +38,13 @@ pub fn peer(master: impl AsFd) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Makes the terminal behind `fd` that of our session, which we lead.
+pub fn control(fd: impl AsFd) -> nix::Result<()> {
+    // SAFETY: TIOCSCTTY takes a number: 0 is "not if it is another session's".
+    let result = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCSCTTY, 0) };
+    Errno::result(result).map(drop)
+}
+
 /// Takes the one descriptor that is sent over `socket`.
 pub fn receive(socket: impl AsFd) -> nix::Result<File> {
     let mut byte = [0; 64];
