@@ -21,10 +21,12 @@
 //! goes on alone.
 //!
 //! ```text
-//!  clone ───────────────────────────────────────▶ namespaces joined
+//!  clone ───────────────────────────────────────▶ waits
+//!  limits
+//!  GO ──────────────────────────────────────────▶ namespaces joined, terminal, identity
 //!                                        ◀──────── JOINED, with the number of the second
-//!  limits, cgroup
-//!  GO ──────────────────────────────────────────▶ identity, the program is looked up
+//!  cgroup
+//!  GO ──────────────────────────────────────────▶ session, the program is looked up
 //!                                        ◀──────── READY
 //!  GO ──────────────────────────────────────────▶ seccomp, exec
 //! ```

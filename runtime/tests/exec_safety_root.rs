@@ -56,7 +56,10 @@ fn on_the_way_in_nothing_of_the_host_is_seen() {
     });
     // Where the runtime is called from there is a config.json; in the container there is none.
     let attack = format!(
-        "touch /tmp/ready; while [ -e /tmp/ready ]; do for p in /proc/[0-9]*; do \
+        "own=$(grep CapEff /proc/self/status); touch /tmp/ready; \
+         while [ -e /tmp/ready ]; do for p in /proc/[0-9]*; do \
+         caps=$(grep CapEff $p/status 2>/dev/null); \
+         [ -z \"$caps\" ] || [ \"$caps\" = \"$own\" ] || echo MORE $caps; \
          [ -e $p/cwd/config.json ] && echo CWD; [ -e $p/root{}/config.json ] && echo ROOT; \
          for f in $p/fd/[3-9]*; do [ -e $f/config.json ] && echo FD; done; done; done",
         rig.bundle().display()

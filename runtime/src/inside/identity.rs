@@ -31,18 +31,8 @@ pub struct Ready {
     pub env: Vec<String>,
 }
 
-impl Ready {
-    /// Another process than the one that looked the program up goes on.
-    pub fn is_another_process(&mut self) {
-        let is_number = |entry: &&mut String| entry.starts_with("LISTEN_PID=");
-        for entry in self.env.iter_mut().filter(is_number) {
-            *entry = format!("LISTEN_PID={}", std::process::id());
-        }
-    }
-}
-
-/// Gives up everything that the program shall not have, and looks the program up as it will.
-pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
+/// Gives up everything that the program shall not have.
+pub fn assume(payload: &Payload, child: &Child) -> Result<(), Error> {
     let identity = &payload.identity;
     if let Some(domain) = payload.personality {
         sys::process::set_personality(domain)
@@ -77,7 +67,13 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
         chdir(cwd).map_err(|errno| failed(format!("enter '{}'", cwd.display()), errno))?;
     }
     // A directory outside the root has no name in it (CVE-2024-21626).
-    getcwd().map_err(|errno| failed("find the working directory inside the container", errno))?;
+    getcwd()
+        .map(drop)
+        .map_err(|errno| failed("find the working directory inside the container", errno))
+}
+
+/// Looks the program up as it will itself, in the process that becomes it.
+pub fn look_ahead(payload: &Payload, child: &Child) -> Result<Ready, Error> {
     let env = environment(payload, child);
     let path = look_up(&payload.program.args[0], &env)?;
     Ok(Ready { path, env })

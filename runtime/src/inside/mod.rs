@@ -33,8 +33,6 @@ use crate::plan::{DEFAULT_UMASK, Payload, Plan};
 use crate::record::HookState;
 use crate::sys::clone::spawn;
 
-use identity::Ready;
-
 pub use join::Target;
 pub use start::StartGate;
 
@@ -154,8 +152,8 @@ fn be_first(plan: &Plan, state: &HookState, child: &Child) -> Result<(), Error> 
     if let Some(pids) = pids {
         return go_on_in(pids, plan, state, child);
     }
-    let program = identity::assume(&plan.payload, child)?;
-    be_payload(plan, state, child, &program, pid).map(|never| match never {})
+    identity::assume(&plan.payload, child)?;
+    be_payload(plan, state, child, pid).map(|never| match never {})
 }
 
 /// Makes the process that goes on in a PID namespace that others are in. They see it from its first
@@ -165,15 +163,11 @@ fn go_on_in(pids: File, plan: &Plan, state: &HookState, child: &Child) -> Result
     setns(&pids, CloneFlags::CLONE_NEWPID)
         .map_err(|errno| failed("join the PID namespace", errno))?;
     drop(pids);
-    let mut program = identity::assume(&plan.payload, child)?;
+    identity::assume(&plan.payload, child)?;
     go_on(child, || {
         let pid = await_number(child)?;
-        setsid().map_err(|errno| failed("start a session", errno))?;
-        if child.console.is_some() {
-            terminal::control()?;
-        }
-        program.is_another_process();
-        be_payload(plan, state, child, &program, Some(pid))
+        lead_session(child)?;
+        be_payload(plan, state, child, Some(pid))
     })
 }
 
@@ -190,39 +184,49 @@ fn go_on(child: &Child, be: impl FnOnce() -> Result<Infallible, Error>) -> Resul
         .map_err(|_| Error::Orphaned)
 }
 
+/// A session and its terminal are a process's own, and not its maker's.
+fn lead_session(child: &Child) -> Result<(), Error> {
+    setsid().map_err(|errno| failed("start a session", errno))?;
+    match child.console {
+        Some(_) => terminal::control(),
+        None => Ok(()),
+    }
+}
+
 /// All is set up; the program is what is left.
 fn be_payload(
     plan: &Plan,
     state: &HookState,
     child: &Child,
-    program: &Ready,
     pid: Option<i32>,
 ) -> Result<Infallible, Error> {
+    let program = identity::look_ahead(&plan.payload, child)?;
     await_start(child)?;
     let hooks = plan.hooks.start_container().as_deref();
     hooks::run("startContainer", hooks, &state.text("created", pid))?;
-    exec::execute(&plan.payload, program)
+    exec::execute(&plan.payload, &program)
 }
 
-/// Joins the container, and makes the process that goes on. Its like is seen in the container's
-/// /proc by others there, and CAP_SYS_PTRACE opens the directories of what is seen: so by then
-/// nothing of the host is in it any more, neither root nor working directory nor descriptor.
+/// Joins the container, becomes what the program shall be, and makes the process that goes on. Its
+/// like is seen in the container's /proc by others there, and CAP_SYS_PTRACE is all the power of what
+/// is seen: so by then nothing of the host is in it any more, neither root nor working directory nor
+/// descriptor, and its capabilities are the program's.
 fn send_inside(payload: &Payload, target: &Target, child: &Child) -> Result<(), Error> {
     begin(child, &target.descriptors())?;
-    target.enter()?;
-    go_on(child, || be_guest(payload, child))
-}
-
-fn be_guest(payload: &Payload, child: &Child) -> Result<Infallible, Error> {
-    child.close_the_rest(&[]).map_err(closing_failed)?;
-    // Until the parent has put us into the container's cgroup, nothing shall be done.
     await_go(child)?;
-    setsid().map_err(|errno| failed("start a session", errno))?;
+    target.enter()?;
     new_session_keyring(child)?;
     terminal::set_up(payload, child.console.as_ref(), terminal::Console::Nobody)?;
-    let program = identity::assume(payload, child)?;
-    await_start(child)?;
-    exec::execute(payload, &program)
+    identity::assume(payload, child)?;
+    go_on(child, || {
+        child.close_the_rest(&[]).map_err(closing_failed)?;
+        // Until the parent has put us into the container's cgroup, nothing shall be done.
+        await_go(child)?;
+        lead_session(child)?;
+        let program = identity::look_ahead(payload, child)?;
+        await_start(child)?;
+        exec::execute(payload, &program)
+    })
 }
 
 /// What every child does first.

@@ -167,7 +167,9 @@ fn send(
     let task = Task::Join { payload, target };
     let first = spawn(0, || inside::run(&task, inside))
         .map_err(|errno| step("make a process for the program", errno))?;
-    match rungs::listen(ladder) {
+    // While it still is what we are: later it takes a right that we may not have.
+    let limited = rungs::score_and_limit(payload, first.pid).and_then(|()| rungs::go(ladder));
+    match limited.and_then(|()| rungs::listen(ladder)) {
         Ok(Said::Joined(number)) => rungs::successor(&first, number),
         Ok(Said::Failed(sentence)) => Err(undo(&first, Error::Inside(sentence))),
         Ok(_) => Err(undo(&first, Error::Died(String::new()))),
@@ -182,7 +184,6 @@ fn bring_up(
     child: &mut Child,
     ladder: &HostEnd,
 ) -> Result<(), Error> {
-    rungs::score_and_limit(&visit.payload, child.pid)?;
     cgroup::enter(&state.home(), &visit.cgroups, child.pid)?;
     rungs::until_ready(ladder, child, || Ok(()))?;
     match &visit.pid_file {

@@ -94,7 +94,8 @@ fn unexpected(said: Said) -> Error {
     }
 }
 
-fn go(ladder: &HostEnd) -> Result<(), Error> {
+/// Lets the child go on.
+pub fn go(ladder: &HostEnd) -> Result<(), Error> {
     ladder
         .go()
         .map_err(|errno| step("let the child go on", errno))
