@@ -9,9 +9,11 @@ PREFIX ?= /usr/local
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 BUILD_PACKAGES := gcc libc6-dev libostree-dev libseccomp-dev pkg-config
-TEST_PACKAGES := attr busybox-static e2fsprogs iproute2 libcap2-bin mmdebstrap openssl ostree procps systemd-container util-linux
+TEST_PACKAGES := attr busybox-static conmon containerd e2fsprogs iproute2 libcap2-bin mandoc mmdebstrap openssl ostree podman procps \
+	runc systemd-container uidmap util-linux
+BENCH_PACKAGES := bubblewrap crun runc strace time
 
-.PHONY: help build check unit soak fuzz e2e test demo deps build-deps cargo manual install clean
+.PHONY: help build check unit soak fuzz e2e test demo bench-start deps build-deps cargo manual install clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +25,7 @@ test: cargo deps check unit e2e ## everything that is checked
 
 build: build-deps cargo ## both programs, into target/dist
 	cargo build --release -p sysc
+	SYSC_COMMIT=$$(git rev-parse --short=12 HEAD) \
 	RUSTFLAGS='-C target-feature=+crt-static' LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH=/usr/lib/$(ARCH)-linux-gnu \
 		cargo build --release -p sysc-runtime --target $(TARGET)
 	install -D -t $(DIST) $(BUILD)/release/sysc $(BUILD)/$(TARGET)/release/sysc-runtime
@@ -42,6 +45,10 @@ fuzz: cargo ## five minutes for each target; needs a nightly toolchain and cargo
 
 e2e: deps build ## real machines, a real registry
 	SYSC_BIN=$(DIST) cargo test -p sysc-tests
+
+bench-start: deps build ## how fast containers start, beside crun, runc and bubblewrap
+	@$(call from-debian,$(BENCH_PACKAGES))
+	SYSC_BIN=$(DIST) cargo run --quiet --release -p sysc-tests --bin bench-start -- --chart docs
 
 manual: build-deps cargo ## manual pages and completions, into target/manual
 	cargo run --quiet -p sysc --example sysc-manual -- target/manual

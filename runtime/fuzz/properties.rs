@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use sysc_runtime::bundle;
 use sysc_runtime::facts::{CgroupMode, Facts};
-use sysc_runtime::plan::{Attributes, Cgroup, Plan, Wishes, plan};
+use sysc_runtime::plan::{Attributes, Cgroup, Place, Plan, Wishes, plan};
 
 /// Any text: it is refused, or it becomes a plan that stays within the container. Tells which.
 pub fn config(text: &[u8]) -> bool {
@@ -15,6 +15,8 @@ pub fn config(text: &[u8]) -> bool {
     let facts = Facts {
         cgroup_mode: CgroupMode::Unified,
         own_cgroup: "/system.slice/web.service".into(),
+        is_root: true,
+        rootless: false,
     };
     match plan(&bundle, &facts, "web", Wishes::default()) {
         Ok(plan) => {
@@ -53,7 +55,9 @@ fn holds(plan: &Plan) {
     assert!(devices.into_iter().all(|path| is_clean(path)));
     let masks = plan.masks.hidden.iter().chain(&plan.masks.readonly);
     assert!(masks.into_iter().all(|path| path.is_absolute()));
-    if let Cgroup::Own { path, .. } = &plan.cgroup {
+    if let Cgroup::Own(own) = &plan.cgroup
+        && let Place::Path(path) = &own.place
+    {
         assert!(is_clean(path), "{path:?}");
         assert_ne!(
             path,

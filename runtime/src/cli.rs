@@ -1,23 +1,28 @@
 //! Every verb and flag, said once. The spelling is runc's, so that its callers find theirs.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+mod examples;
 mod exec;
 mod limits;
 
 pub use exec::ExecArgs;
 pub use limits::{EventsArgs, UpdateArgs};
 
+use crate::record::OCI_VERSION;
+
 /// Starts containers from OCI bundles.
 #[derive(Debug, Parser)]
 #[command(
     name = "sysc-runtime",
-    version = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.2.1"),
+    version,
     disable_version_flag = true,
-    subcommand_required = true
+    subcommand_required = true,
+    args_override_self = true,
+    after_help = examples::RUNTIME
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -34,9 +39,10 @@ pub struct Cli {
 /// Flags before the verb.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
-    /// Directory for the state of containers
-    #[arg(long, default_value = "/run/sysc-runtime", value_name = "DIR")]
-    pub root: PathBuf,
+    /// Directory for the state of containers [default: /run/sysc-runtime, or
+    /// $XDG_RUNTIME_DIR/sysc-runtime for users without privileges]
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
     /// File that messages are appended to
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
@@ -49,9 +55,38 @@ pub struct Global {
     /// Accepted for callers of runc; cgroups are made directly
     #[arg(long)]
     pub systemd_cgroup: bool,
-    /// Accepted for callers of runc
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide = true)]
-    pub rootless: String,
+    /// Whether to do without what only the host's root can have
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    pub rootless: Rootless,
+}
+
+/// Whether permissions that are missing are to be expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Rootless {
+    /// They are.
+    #[value(alias = "1")]
+    True,
+    /// They are not.
+    #[value(alias = "0")]
+    False,
+    /// For whoever is not root, or only in a user namespace.
+    Auto,
+}
+
+impl Rootless {
+    /// What was said, if anything.
+    pub fn said(self) -> Option<bool> {
+        match self {
+            Rootless::True => Some(true),
+            Rootless::False => Some(false),
+            Rootless::Auto => None,
+        }
+    }
 }
 
 /// Forms of messages.
@@ -67,28 +102,40 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Create a container and start it
+    #[command(after_help = examples::RUN)]
     Run(RunArgs),
     /// Run another program in a container
+    #[command(after_help = examples::EXEC)]
     Exec(ExecArgs),
     /// Create a container, whose program waits for `start`
+    #[command(after_help = examples::CREATE)]
     Create(CreateArgs),
     /// Start the program of a created container
+    #[command(after_help = examples::START)]
     Start(IdArgs),
     /// Print what a container does, as JSON
+    #[command(after_help = examples::STATE)]
     State(IdArgs),
     /// Send a signal to a container
+    #[command(after_help = examples::KILL)]
     Kill(KillArgs),
     /// Remove what is left of a container that has stopped
+    #[command(after_help = examples::DELETE)]
     Delete(DeleteArgs),
     /// List the processes of a container
+    #[command(after_help = examples::PS)]
     Ps(PsArgs),
     /// Hold all processes of a container
+    #[command(after_help = examples::PAUSE)]
     Pause(IdArgs),
     /// Let the processes of a paused container go on
+    #[command(after_help = examples::RESUME)]
     Resume(IdArgs),
     /// Change the limits of a container
+    #[command(after_help = examples::UPDATE)]
     Update(UpdateArgs),
     /// Print what a container uses, as JSON
+    #[command(after_help = examples::EVENTS)]
     Events(EventsArgs),
     /// Refused: checkpoints are not supported
     #[command(hide = true)]
@@ -97,10 +144,13 @@ pub enum Verb {
     #[command(hide = true)]
     Restore(UnsupportedArgs),
     /// List containers
+    #[command(after_help = examples::LIST)]
     List(ListArgs),
     /// Write a config.json to begin with
+    #[command(after_help = examples::SPEC)]
     Spec(SpecArgs),
     /// Print what this runtime can do, as JSON
+    #[command(after_help = examples::FEATURES)]
     Features,
 }
 
@@ -135,6 +185,9 @@ pub struct CreateArgs {
     /// File that the number of the first process is written to
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
+    /// Socket that a descriptor for the first process is sent to
+    #[arg(long, value_name = "SOCKET")]
+    pub pidfd_socket: Option<PathBuf>,
     /// Enter the root without pivot_root, for hosts whose root is a ramfs
     #[arg(long)]
     pub no_pivot: bool,
@@ -257,6 +310,19 @@ impl Verb {
     }
 }
 
+/// What `--version` says: lines that callers of runc know how to read. A program is called what its
+/// file is called.
+pub fn version(called: Option<OsString>) -> String {
+    let path = PathBuf::from(called.unwrap_or_default());
+    let name = path.file_name().unwrap_or(OsStr::new("sysc-runtime"));
+    format!(
+        "{} version {}\ncommit: {}\nspec: {OCI_VERSION}",
+        name.display(),
+        env!("CARGO_PKG_VERSION"),
+        option_env!("SYSC_COMMIT").unwrap_or("unknown"),
+    )
+}
+
 /// Whether these words could be such a verb's: what must be done first cannot wait for their
 /// meaning, which takes longer to find.
 pub fn may_enter_a_container(words: impl IntoIterator<Item = OsString>) -> bool {
@@ -286,13 +352,21 @@ mod tests {
     }
 
     #[test]
+    fn a_version_is_told_under_the_name_that_was_called() {
+        let told = version(Some("/usr/bin/runc".into()));
+        assert!(told.starts_with("runc version 0."), "{told}");
+        assert_eq!(told.lines().count(), 3);
+        assert!(version(None).starts_with("sysc-runtime version"));
+    }
+
+    #[test]
     fn lines_that_units_and_engines_write() {
         let table = [
             "sysc-runtime run -d --pid-file /run/container-etcd.pid etcd",
             "sysc-runtime --root /x --log /l --log-format json --systemd-cgroup create --bundle /b \
-             --pid-file /p --console-socket /s --no-pivot --no-new-keyring --preserve-fds 2 c",
+             --pid-file /p --pidfd-socket /f --console-socket /s --no-pivot --no-new-keyring --preserve-fds 2 c",
             "sysc-runtime exec -d -t -u 1:2 -g 5 -e A=1 --env B=2 --cwd / -c CAP_KILL --cap net_raw \
-             --pid-file /p --console-socket /s --preserve-fds 1 --no-new-privs --apparmor a \
+             --pid-file /p --pidfd-socket /f --console-socket /s --preserve-fds 1 --no-new-privs --apparmor a \
              --process-label l --cgroup cpu:/x --ignore-paused c sh -c -x",
             "sysc-runtime exec --process /p.json c",
             "sysc-runtime ps -f json c",
@@ -305,6 +379,8 @@ mod tests {
             "sysc-runtime events --interval 100ms c",
             "sysc-runtime checkpoint --image-path /x c",
             "sysc-runtime --debug start c",
+            "sysc-runtime --rootless true start c",
+            "sysc-runtime --rootless=auto start c",
             "sysc-runtime state c",
             "sysc-runtime kill c",
             "sysc-runtime kill --all c 9",
@@ -320,11 +396,25 @@ mod tests {
     }
 
     #[test]
+    fn of_a_flag_said_twice_the_last_counts_and_lists_are_kept_whole() {
+        let cli =
+            words("sysc-runtime --root /a --root /b exec --cwd /c --cwd /d -e A=1 -e B=2 c x")
+                .unwrap();
+        assert_eq!(cli.global.root, Some(PathBuf::from("/b")));
+        let Verb::Exec(args) = cli.verb else {
+            panic!("another verb");
+        };
+        assert_eq!(args.cwd, Some(PathBuf::from("/d")));
+        assert_eq!(args.env, ["A=1", "B=2"]);
+    }
+
+    #[test]
     fn wrong_lines_are_refused() {
         for line in [
             "sysc-runtime",
             "sysc-runtime run",
             "sysc-runtime fly c",
+            "sysc-runtime --rootless maybe start c",
             "sysc-runtime run a b",
             "sysc-runtime exec c",
             "sysc-runtime exec -u web c true",

@@ -1,11 +1,14 @@
 //! What this host is: read once, as far as somebody asks.
 
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use libcgroups::common::{CgroupSetup, get_cgroup_setup};
 use libcontainer::syscall::Syscall;
 use libcontainer::syscall::linux::{FSCONFIG_SET_STRING, LinuxSyscall};
+use nix::unistd::geteuid;
+
+use crate::cgroup;
 
 /// How the host's cgroups are mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,21 +28,38 @@ pub struct Facts {
     pub cgroup_mode: CgroupMode,
     /// The cgroup that we were started in, from the root of its hierarchy.
     pub own_cgroup: PathBuf,
+    /// Whether we have the privileges of root, be it of a user namespace only.
+    pub is_root: bool,
+    /// Whether the host's root did not start us: some things then cannot be had, and a container
+    /// does without.
+    pub rootless: bool,
 }
 
 impl Facts {
     /// Looks at the host.
     pub fn read() -> Facts {
-        let cgroup_mode = match get_cgroup_setup() {
-            Ok(CgroupSetup::Unified) => CgroupMode::Unified,
-            Ok(CgroupSetup::Legacy | CgroupSetup::Hybrid) => CgroupMode::Legacy,
-            Err(_) => CgroupMode::None,
-        };
+        let cgroup_mode = cgroup::mode();
         let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         Facts {
+            is_root: geteuid().is_root(),
+            rootless: Facts::is_rootless(),
             cgroup_mode,
             own_cgroup: own_cgroup(&text, cgroup_mode),
         }
+    }
+
+    /// Whether we are not the host's root: not root, or root in a user namespace only.
+    pub fn is_rootless() -> bool {
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        !geteuid().is_root() || is_partial(&map)
+    }
+
+    /// Whether a service of systemd's is what we run in. A session's scope is none: whoever calls us
+    /// from there expects what runc does.
+    pub fn is_service(&self) -> bool {
+        let mut names = self.own_cgroup.iter().rev().filter_map(OsStr::to_str);
+        let unit = names.find(|name| name.ends_with(".service") || name.ends_with(".scope"));
+        unit.is_some_and(|name| name.ends_with(".service"))
     }
 }
 
@@ -66,15 +86,53 @@ fn own_cgroup(text: &str, mode: CgroupMode) -> PathBuf {
             Some((parts.next()?, parts.next()?))
         })
         .find(|(controllers, _)| *controllers == wanted)
-        .map_or_else(
-            || PathBuf::from("/"),
-            |(_, path)| Path::new(path).to_owned(),
-        )
+        .map(|(_, path)| Path::new(path))
+        // One that is outside of what we can see has no path here.
+        .filter(|path| !path.components().any(|part| part == Component::ParentDir))
+        .map_or_else(|| PathBuf::from("/"), Path::to_owned)
+}
+
+/// Whether a uid_map leaves users out, as that of every user namespace but the first does.
+fn is_partial(map: &str) -> bool {
+    let mut numbers = map.split_whitespace();
+    let all = ["0", "0", "4294967295"];
+    !map.is_empty() && !all.iter().all(|number| numbers.next() == Some(number))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_namespace_is_known_by_its_map() {
+        assert!(!is_partial("         0          0 4294967295\n"));
+        assert!(is_partial("         0       1000          1\n"));
+        assert!(is_partial("0 0 65536\n"));
+        assert!(!is_partial(""));
+    }
+
+    #[test]
+    fn services_are_told_from_sessions() {
+        let table = [
+            ("/system.slice/web.service", true),
+            ("/system.slice/web.service/payload", true),
+            ("/user.slice/user-0.slice/session-1.scope", false),
+            (
+                "/user.slice/user-1.slice/user@1.service/app.slice/x.scope",
+                false,
+            ),
+            ("/", false),
+        ];
+        for (path, wanted) in table {
+            let facts = Facts {
+                cgroup_mode: CgroupMode::Unified,
+                own_cgroup: path.into(),
+                is_root: true,
+                rootless: false,
+            };
+            assert_eq!(facts.is_service(), wanted, "{path}");
+        }
+    }
 
     #[test]
     fn our_cgroup_is_found_in_both_versions() {
@@ -86,6 +144,8 @@ mod tests {
         for (mode, path) in table {
             assert_eq!(own_cgroup(text, mode), Path::new(path));
         }
-        assert_eq!(own_cgroup("", CgroupMode::Unified), Path::new("/"));
+        for text in ["", "0::/../elsewhere"] {
+            assert_eq!(own_cgroup(text, CgroupMode::Unified), Path::new("/"));
+        }
     }
 }

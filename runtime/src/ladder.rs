@@ -6,6 +6,11 @@
 //!  clone ───────────────────────────────────────▶ waits
 //!  id maps, limits, cgroup
 //!  GO ──────────────────────────────────────────▶ namespaces, mounts, devices
+//!         (in a user namespace, or with id-mapped mounts)
+//!                                        ◀──────── SOURCES
+//!  a helper of ours enters the mount namespace,
+//!  and answers from then on                       NEXT
+//!  a descriptor ────────────────────────────────▶ another mount
 //!                      (with host hooks) ◀──────── HOOKS
 //!  prestart and createRuntime hooks
 //!  GO ──────────────────────────────────────────▶ createContainer hooks, new root, masks,
@@ -43,10 +48,15 @@
 //! At any rung the child may say FAILED with a sentence and end. A side that goes away closes its
 //! end, so nobody waits for the dead: the child ends, the parent reports.
 
+use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, send, sendmsg, socketpair,
+};
+
+use crate::sys;
 
 /// A message longer than this is cut.
 const LONGEST: usize = 16 * 1024;
@@ -56,6 +66,10 @@ const LONGEST: usize = 16 * 1024;
 pub enum Said {
     /// The container is joined, and this is the number of the process that goes on.
     Joined(i32),
+    /// Somebody is needed who opens sources of mounts.
+    Sources,
+    /// The next of them, please. Said to the one who opens them, over a ladder of its own.
+    Next,
     /// Mounts are done: now the hooks that run on the host.
     Hooks,
     /// All is set up; only the order to start is missing.
@@ -103,6 +117,26 @@ impl HostEnd {
         }
     }
 
+    /// Hands over what was opened for the child, or says why it was not.
+    pub fn give(&self, opened: Result<OwnedFd, String>) -> nix::Result<()> {
+        match opened {
+            Ok(opened) => {
+                let numbers = [opened.as_raw_fd()];
+                let control = [ControlMessage::ScmRights(&numbers)];
+                let flags = MsgFlags::MSG_NOSIGNAL;
+                sendmsg::<()>(
+                    self.0.as_raw_fd(),
+                    &[IoSlice::new(b"D")],
+                    &control,
+                    flags,
+                    None,
+                )
+                .map(drop)
+            }
+            Err(sentence) => say(&self.0, sentence.as_bytes()),
+        }
+    }
+
     /// Waits for what the child says next.
     pub fn listen(&self) -> nix::Result<Said> {
         let message = match hear(&self.0) {
@@ -111,6 +145,8 @@ impl HostEnd {
         };
         Ok(match message.split_first() {
             None => Said::Closed,
+            Some((b'S', _)) => Said::Sources,
+            Some((b'N', _)) => Said::Next,
             Some((b'H', _)) => Said::Hooks,
             Some((b'R', _)) => Said::Ready,
             Some((b'J', number)) => match number.try_into() {
@@ -145,6 +181,24 @@ impl ChildEnd {
         };
         let number = message.get(1..).and_then(|number| number.try_into().ok());
         Ok(number.map(i32::from_ne_bytes))
+    }
+
+    /// Asks for somebody who opens sources.
+    pub fn ask_sources(&self) -> nix::Result<()> {
+        say(&self.0, b"S")
+    }
+
+    /// Takes the next source, or the reason for which there is none.
+    pub fn next_source(&self) -> nix::Result<Result<OwnedFd, String>> {
+        say(&self.0, b"N")?;
+        let mut sentence = vec![0; LONGEST];
+        let (length, opened) = sys::descriptors::receive(&self.0, &mut sentence)?;
+        sentence.truncate(length);
+        match opened {
+            Some(opened) => Ok(Ok(opened)),
+            None if length == 0 => Err(Errno::EPIPE),
+            None => Ok(Err(String::from_utf8_lossy(&sentence).into_owned())),
+        }
     }
 
     /// Asks for the hooks that run on the host.
@@ -215,6 +269,20 @@ mod tests {
         );
         assert_eq!(host.listen().unwrap(), Said::Closed);
         host.go().unwrap();
+    }
+
+    #[test]
+    fn sources_come_one_by_one() {
+        let (host, child) = ladder().unwrap();
+        host.give(Ok(std::fs::File::open("/dev/null").unwrap().into()))
+            .unwrap();
+        host.give(Err("no such file".to_owned())).unwrap();
+        assert!(child.next_source().unwrap().is_ok());
+        assert_eq!(child.next_source().unwrap().unwrap_err(), "no such file");
+        assert_eq!(host.listen().unwrap(), Said::Next);
+        assert_eq!(host.listen().unwrap(), Said::Next);
+        drop(host);
+        assert!(child.next_source().is_err());
     }
 
     #[test]

@@ -8,9 +8,10 @@
 //!
 //! The folder is the stage of a start and says what its code may touch: `bundle` and `plan` compute,
 //! `launch` sees the host, `inside` is the container's side of the clone. One path serves every
-//! verb. docs/runtime.md draws a start step by step.
+//! verb. docs/RUNTIME.md draws a start step by step.
 
 pub mod bundle;
+pub mod bus;
 pub mod cgroup;
 pub mod cli;
 pub mod clock;

@@ -7,7 +7,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cli::{Global, LogFormat};
+use clap::error::ErrorKind;
+
+use crate::cli::{self, Global, LogFormat};
 use crate::clock;
 
 /// The file that messages are appended to, if there is one.
@@ -28,10 +30,25 @@ impl Log {
         }
     }
 
-    /// For those who look for the cause of something; only with `--debug`.
+    /// For those who look for the cause of something; only with `--debug`. Without a file it goes
+    /// where errors go.
     pub fn debug(&self, message: &str) {
-        if self.debug {
-            self.append("debug", message);
+        if !self.debug {
+            return;
+        }
+        match &self.path {
+            Some(_) => self.append("debug", message),
+            None => eprintln!("{}", self.line("debug", message)),
+        }
+    }
+
+    fn line(&self, level: &str, message: &str) -> String {
+        let time = clock::now();
+        match self.format {
+            LogFormat::Json => {
+                serde_json::json!({"level": level, "msg": message, "time": time}).to_string()
+            }
+            LogFormat::Text => format!("time={time:?} level={level} msg={message:?}"),
         }
     }
 
@@ -39,13 +56,7 @@ impl Log {
         let Some(path) = &self.path else {
             return;
         };
-        let time = clock::now();
-        let line = match self.format {
-            LogFormat::Json => {
-                serde_json::json!({"level": level, "msg": message, "time": time}).to_string()
-            }
-            LogFormat::Text => format!("time={time:?} level={level} msg={message:?}"),
-        };
+        let line = self.line(level, message);
         // One write, so that lines of several runtimes do not mix. A log that cannot be written
         // must not keep a container from starting.
         let file = File::options().append(true).create(true).open(path);
@@ -56,7 +67,7 @@ impl Log {
 /// Tells why the command failed; the verb's status for that is handed through.
 pub fn failure(log: &Log, error: &anyhow::Error, status: u8) -> ExitCode {
     let message = one_line(error);
-    eprintln!("sysc-runtime: {message}");
+    eprintln!("sysc-runtime: error: {message}");
     log.append("error", &message);
     ExitCode::from(status)
 }
@@ -69,6 +80,10 @@ pub fn warning(log: &Log, message: &str) {
 
 /// Tells what is wrong with the command line, or prints the help that was asked for.
 pub fn usage(error: &clap::Error) -> ExitCode {
+    if error.kind() == ErrorKind::DisplayVersion {
+        answer(&cli::version(std::env::args_os().next()));
+        return ExitCode::SUCCESS;
+    }
     // Nothing can be done about a closed stream.
     let _ = error.print();
     match error.use_stderr() {

@@ -33,12 +33,14 @@ const SEALS: SealFlag = SealFlag::F_SEAL_SEAL
     .union(SealFlag::F_SEAL_GROW)
     .union(SealFlag::F_SEAL_WRITE);
 
-/// Runs on from a file that nobody can write to. Returns when this process already does.
+/// Runs on from a file that nobody can write to, with all descriptors that we were given: one that
+/// the command line names can be among them. Returns when this process already does.
 pub fn seal() -> Result<()> {
     let file = match clone_of_mount() {
         Ok(tree) => tree,
-        // What is attached nowhere cannot be cloned: it may be our own clone.
-        Err(Errno::EINVAL) if is_read_only() || is_sealed() => {
+        // What is attached nowhere cannot be cloned: it may be our own clone. Nor can anything by
+        // whoever may not mount.
+        Err(errno) if is_sealed() || (errno == Errno::EINVAL && is_read_only()) => {
             // Else process lists show the number of a descriptor.
             return prctl::set_name(c"sysc-runtime").context("cannot set our own name");
         }

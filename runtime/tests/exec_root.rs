@@ -234,7 +234,12 @@ fn a_terminal_may_be_sent_away() {
     ];
     exec(&rig, &words).ok();
     let (socket, _) = listener.accept().unwrap();
-    let mut master = sysc_runtime::sys::terminal::receive(&socket).unwrap();
+    let mut master = std::fs::File::from(
+        sysc_runtime::sys::descriptors::receive(&socket, &mut [0; 64])
+            .unwrap()
+            .1
+            .unwrap(),
+    );
     let mut seen = [0; 64];
     let length = master.read(&mut seen).unwrap();
     let seen = String::from_utf8_lossy(&seen[..length]);

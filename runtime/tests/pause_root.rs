@@ -41,9 +41,9 @@ fn a_paused_container_stands_still() {
     let ended = rig.runtime(&["exec", "c", "true"]);
     assert_eq!(ended.code, Some(255));
     assert!(
-        ended
-            .err
-            .contains("it is paused help: resume it, or use --ignore-paused"),
+        ended.err.contains(
+            "cannot exec in a paused container: 'c' help: resume it, or use --ignore-paused"
+        ),
         "{}",
         ended.err
     );
@@ -72,7 +72,7 @@ fn a_paused_container_can_be_killed_and_deleted() {
 
 #[test]
 fn without_a_cgroup_of_its_own_pausing_is_systemds() {
-    let rig = Rig::new();
+    let rig = Rig::in_service();
     rig.args(&["sleep", "100"])
         .runtime(&["run", "-d", "c"])
         .ok();
@@ -114,7 +114,7 @@ fn processes_are_listed() {
 
 #[test]
 fn without_a_cgroup_those_of_the_pid_namespace_are_listed_and_signalled() {
-    let rig = Rig::new();
+    let rig = Rig::in_service();
     rig.script(
         "sleep 1000 & sleep 2000 & trap '' TERM; touch /tmp/ready; while :; do sleep 0.01; done",
     );

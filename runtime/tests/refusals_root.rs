@@ -87,7 +87,10 @@ fn fields_are_named() {
             |c| c["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 9, "hard": 1}]),
             "RLIMIT_NOFILE",
         ),
-        (|c| c["process"]["cwd"] = json!("/no/such"), "/no/such"),
+        (
+            |c| c["process"]["cwd"] = json!("/proc/no/such"),
+            "/proc/no/such",
+        ),
         (
             |c| c["process"]["apparmorProfile"] = json!("nothing"),
             "AppArmor profile 'nothing'",

@@ -65,6 +65,14 @@ fn a_terminal_in_the_foreground_is_served_and_restored() {
 }
 
 #[test]
+fn what_goes_to_a_file_has_plain_line_ends() {
+    let rig = Rig::new();
+    rig.script("tty; echo two")
+        .config(|config| config["process"]["terminal"] = json!(true));
+    assert_eq!(rig.run().ok(), "/dev/pts/0\ntwo");
+}
+
+#[test]
 fn a_terminal_is_sent_to_the_console_socket() {
     let rig = Rig::new();
     rig.script(SCRIPT).config(|config| {
@@ -76,7 +84,12 @@ fn a_terminal_is_sent_to_the_console_socket() {
     rig.runtime(&["run", "-d", "--console-socket", path.to_str().unwrap(), "c"])
         .ok();
     let (socket, _) = listener.accept().unwrap();
-    let mut master = sysc_runtime::sys::terminal::receive(socket.as_fd()).unwrap();
+    let mut master = std::fs::File::from(
+        sysc_runtime::sys::descriptors::receive(socket.as_fd(), &mut [0; 64])
+            .unwrap()
+            .1
+            .unwrap(),
+    );
     let seen = read_until(&mut master, "console");
     assert!(seen.contains("11 22"), "{seen}");
     master.write_all(b"you\r").unwrap();

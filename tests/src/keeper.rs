@@ -11,11 +11,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use crate::cgroups;
 use crate::scratch;
 
 /// A running nspawn. Dropping it ends it and removes what it stood on.
@@ -32,7 +32,7 @@ impl Keeper {
     pub fn start(tree: &Path) -> Result<Self> {
         let dir = scratch::directory()?;
         let name = dir.path().file_name().unwrap_or_default();
-        let cgroups = make_cgroups(Path::new(name))?;
+        let cgroups = cgroups::make(Path::new(name))?;
         let process = spawn(tree, dir.path(), &cgroups)?;
         Ok(Self {
             dir,
@@ -62,9 +62,7 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        for cgroup in &self.cgroups {
-            remove_cgroup(cgroup);
-        }
+        cgroups::remove(&self.cgroups);
     }
 }
 
@@ -110,46 +108,8 @@ fn spawn(tree: &Path, dir: &Path, cgroups: &[PathBuf]) -> Result<Child> {
         .context("cannot start a machine")
 }
 
-/// A cgroup in each hierarchy that systemd uses: two machines in one would mix their units.
-fn make_cgroups(name: &Path) -> Result<Vec<PathBuf>> {
-    let make = |hierarchy: PathBuf| {
-        for abandoned in scratch::abandoned(&hierarchy) {
-            remove_cgroup(&abandoned);
-        }
-        let cgroup = hierarchy.join(name);
-        fs::create_dir(&cgroup).with_context(|| format!("cannot create '{}'", cgroup.display()))?;
-        Ok(cgroup)
-    };
-    hierarchies().into_iter().map(make).collect()
-}
-
-fn hierarchies() -> Vec<PathBuf> {
-    let root = Path::new("/sys/fs/cgroup");
-    if root.join("cgroup.controllers").exists() {
-        return vec![root.to_owned()];
-    }
-    let candidates = ["unified", "systemd"].map(|hierarchy| root.join(hierarchy));
-    candidates.into_iter().filter(|p| p.is_dir()).collect()
-}
-
-/// Depth first. The last process may take a moment to be gone.
-fn remove_cgroup(cgroup: &Path) {
-    let end = Instant::now() + Duration::from_secs(5);
-    while cgroup.exists() && !removed(cgroup) && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn removed(cgroup: &Path) -> bool {
-    for entry in fs::read_dir(cgroup).into_iter().flatten().flatten() {
-        if entry.path().is_dir() && !removed(&entry.path()) {
-            return false;
-        }
-    }
-    fs::remove_dir(cgroup).is_ok()
-}
-
-fn child_of(pid: u32) -> Option<u32> {
+/// The first child of a process.
+pub(crate) fn child_of(pid: u32) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok()
 }

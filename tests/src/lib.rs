@@ -5,7 +5,9 @@
 //! starts; of a test that is killed, the kernel ends the processes, and the next test removes the
 //! files.
 
+mod cgroups;
 pub mod command;
+pub mod engines;
 pub mod image;
 pub mod images;
 mod keeper;

@@ -15,7 +15,7 @@ use oci_spec::runtime::{Hooks, Linux, Mount, Process, Spec};
 use serde_json::Value;
 
 pub use default::{default_config, rootless_config};
-pub use visitor::{Changes, changed, read_process};
+pub use visitor::{Changes, changed, merged, read_process};
 
 /// Why a bundle cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -200,6 +200,13 @@ mod tests {
     }
 
     #[test]
+    fn versions_of_all_times_are_accepted() {
+        for version in ["0.3.0", "1.0.0-rc5", "1.2.1+x", "1.0.2-dev", "1.3.0"] {
+            try_with(|c| c["ociVersion"] = version.into()).unwrap();
+        }
+    }
+
+    #[test]
     fn what_is_no_configuration_is_told_so() {
         for text in ["", "{", "[]", "\"x\""] {
             assert!(parse(text.as_bytes()).is_err(), "{text}");
@@ -220,6 +227,8 @@ mod tests {
                 "process.args",
             ),
             (|c| c["process"]["cwd"] = "here".into(), "process.cwd"),
+            (|c| c["ociVersion"] = "invalid".into(), "ociVersion"),
+            (|c| c["ociVersion"] = "1.2".into(), "ociVersion"),
             (
                 |c| c["process"]["env"][0] = "NOEQUALS".into(),
                 "process.env[0]",
@@ -246,8 +255,8 @@ mod tests {
                 "linux.intelRdt",
             ),
             (
-                |c| c["mounts"][0]["options"] = serde_json::json!(["idmap"]),
-                "mounts[0].options",
+                |c| c["linux"]["namespaces"][0] = serde_json::json!({"type": "user"}),
+                "linux.uidMappings",
             ),
             (
                 |c| c["linux"]["sysctl"] = serde_json::json!({"../kernel.x": "1"}),

@@ -3,12 +3,15 @@
 use std::collections::HashSet;
 use std::path::{Component, Path};
 
-use oci_spec::runtime::{Linux, LinuxNamespaceType, LinuxSeccompAction, Mount, Process, Spec};
+use oci_spec::runtime::{
+    Linux, LinuxNamespace, LinuxNamespaceType, LinuxSeccompAction, Mount, Process, Spec,
+};
 
 use super::Complaint;
 
 /// Looks through the whole configuration; the first thing that is wrong is returned.
 pub fn check(spec: &Spec) -> Result<(), Complaint> {
+    check_version(spec.version())?;
     let process = spec
         .process()
         .as_ref()
@@ -22,6 +25,20 @@ pub fn check(spec: &Spec) -> Result<(), Complaint> {
         check_linux(linux)?;
     }
     Ok(())
+}
+
+/// `1.2.3`, `1.0.0-rc5`, `1.2.3+build`. What a version demands is seen by its fields, so every one is
+/// taken.
+fn check_version(version: &str) -> Result<(), Complaint> {
+    let core = version.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Vec<_> = core.split('.').map(str::parse::<u32>).collect();
+    match numbers.len() == 3 && numbers.iter().all(Result::is_ok) {
+        true => Ok(()),
+        false => Err(complaint(
+            "ociVersion",
+            &format!("'{version}' is not a version"),
+        )),
+    }
 }
 
 /// What holds for every process, be it a container's first or an exec's.
@@ -92,23 +109,7 @@ fn check_mount(index: usize, mount: &Mount) -> Result<(), Complaint> {
             "covers the container's root; set root.path instead",
         ));
     }
-    let idmapped = |option: &String| option == "idmap" || option == "ridmap";
-    if mount.options().iter().flatten().any(idmapped) {
-        return Err(complaint(
-            &format!("{field}.options"),
-            "id-mapped mounts are not supported",
-        ));
-    }
-    unsupported(&[
-        (
-            &format!("{field}.uidMappings"),
-            mount.uid_mappings().is_some(),
-        ),
-        (
-            &format!("{field}.gidMappings"),
-            mount.gid_mappings().is_some(),
-        ),
-    ])
+    Ok(())
 }
 
 fn check_namespaces(spec: &Spec, linux: &Linux) -> Result<(), Complaint> {
@@ -132,12 +133,6 @@ fn check_namespaces(spec: &Spec, linux: &Linux) -> Result<(), Complaint> {
                 &format!("the path of '{kind}' is relative"),
             ));
         }
-        if kind == LinuxNamespaceType::User && namespace.path().is_some() {
-            return Err(complaint(
-                "linux.namespaces",
-                "joining an existing user namespace is not supported",
-            ));
-        }
     }
     let has = |kind| seen.contains(&kind);
     let named = |name: &Option<String>| name.as_deref().is_some_and(|name| !name.is_empty());
@@ -154,12 +149,31 @@ fn check_namespaces(spec: &Spec, linux: &Linux) -> Result<(), Complaint> {
     if !has(LinuxNamespaceType::Mount) {
         check_without_mounts(spec, linux)?;
     }
-    let mapped = linux.uid_mappings().is_some() && linux.gid_mappings().is_some();
-    if has(LinuxNamespaceType::User) && !mapped {
-        return Err(complaint(
-            "linux.uidMappings",
-            "a new user namespace needs uidMappings and gidMappings",
-        ));
+    check_mappings(linux, namespaces)
+}
+
+fn check_mappings(linux: &Linux, namespaces: &[LinuxNamespace]) -> Result<(), Complaint> {
+    let user = namespaces
+        .iter()
+        .find(|namespace| namespace.typ() == LinuxNamespaceType::User);
+    let mappings = [
+        ("linux.uidMappings", linux.uid_mappings()),
+        ("linux.gidMappings", linux.gid_mappings()),
+    ];
+    for (field, mapping) in mappings {
+        let is_given = mapping.as_ref().is_some_and(|ranges| !ranges.is_empty());
+        match user.map(|user| user.path().is_some()) {
+            Some(false) if !is_given => {
+                return Err(complaint(
+                    field,
+                    "is missing: a new user namespace needs it",
+                ));
+            }
+            None if is_given => {
+                return Err(complaint(field, "needs a user namespace"));
+            }
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -90,7 +90,7 @@ fn checked(process: Process) -> Result<Process, Error> {
 }
 
 /// Every name once, at its first place and with its last value.
-fn merged(configured: Option<&[String]>, more: &[String]) -> Vec<String> {
+pub fn merged(configured: Option<&[String]>, more: &[String]) -> Vec<String> {
     let name = |entry: &str| {
         entry
             .split_once('=')

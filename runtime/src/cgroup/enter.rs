@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::hierarchy::{self, Hierarchy};
-use super::{Error, Home};
+use super::{Error, Home, join_failed, seats};
 
 /// A cgroup below the container's own: `[CONTROLLER[,CONTROLLER]…:]PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl std::str::FromStr for Below {
         let (controllers, path) = text.split_once(':').unwrap_or(("", text));
         let path = Path::new(path);
         if path.components().any(|part| part == Component::ParentDir) {
-            return Err("a path below the container's cgroup has no '..'".to_owned());
+            return Err(format!("{} is not a sub cgroup path", path.display()));
         }
         let names = controllers.split(',').filter(|name| !name.is_empty());
         Ok(Below {
@@ -41,7 +41,7 @@ pub fn enter(home: &Home, below: &[Below], pid: Pid) -> Result<(), Error> {
     let unified = hierarchy::is_unified();
     for wanted in below.iter().flat_map(|below| &below.controllers) {
         if unified || !hierarchies.iter().any(|hierarchy| hierarchy.has(wanted)) {
-            let reason = format!("there is no hierarchy of its own for controller '{wanted}'");
+            let reason = format!("unknown controller '{wanted}': it has no hierarchy of its own");
             return Err(join_failed(Path::new(wanted), reason));
         }
     }
@@ -70,7 +70,7 @@ pub fn enter(home: &Home, below: &[Below], pid: Pid) -> Result<(), Error> {
             (Err(Errno::EBUSY | Errno::EOPNOTSUPP), Some(inits)) if named.is_none() => {
                 put(hierarchy, &inits, pid).map_err(|errno| join_failed(&inits, errno))?;
             }
-            (other, _) => other.map_err(|errno| join_failed(&target, errno))?,
+            (other, _) => other.map_err(|errno| adding_failed(hierarchy, &target, pid, errno))?,
         }
     }
     Ok(())
@@ -82,17 +82,17 @@ impl Below {
     }
 }
 
-fn put(hierarchy: &Hierarchy, path: &Path, pid: Pid) -> nix::Result<()> {
-    let file = hierarchy.directory(path).join("cgroup.procs");
-    std::fs::write(file, pid.to_string())
-        .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+fn adding_failed(hierarchy: &Hierarchy, target: &Path, pid: Pid, errno: Errno) -> Error {
+    let file = hierarchy.directory(target).join("cgroup.procs");
+    let reason = errno.desc().to_lowercase();
+    join_failed(
+        target,
+        format!("adding pid {pid} to {}: {reason}", file.display()),
+    )
 }
 
-fn join_failed(path: &Path, reason: impl std::fmt::Display) -> Error {
-    Error::Join {
-        path: path.to_owned(),
-        reason: reason.to_string(),
-    }
+fn put(hierarchy: &Hierarchy, path: &Path, pid: Pid) -> nix::Result<()> {
+    seats::put(&hierarchy.directory(path), pid)
 }
 
 #[cfg(test)]

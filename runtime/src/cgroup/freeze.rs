@@ -52,6 +52,11 @@ pub fn thaw(path: &Path) -> Result<(), Error> {
     })
 }
 
+/// Whether whatever enters the cgroup will be held.
+pub fn is_asked(path: &Path) -> bool {
+    Freezer::of(path).is_some_and(|freezer| freezer.is_asked() || freezer.holds_all())
+}
+
 /// Whether the processes of a container are held, by us or (below a unit) by systemd.
 pub fn is_frozen(home: &Home) -> bool {
     let freezer = match home.own {

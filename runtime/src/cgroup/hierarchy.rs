@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::MOUNTS;
+use crate::facts::CgroupMode;
 
 /// One mounted tree of cgroups: the only one with version 2, one for each set of controllers with
 /// version 1.
@@ -18,6 +19,11 @@ impl Hierarchy {
     /// A cgroup's directory.
     pub fn directory(&self, path: &Path) -> PathBuf {
         self.mount.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// Whether it is one of version 2.
+    pub fn is_unified(&self) -> bool {
+        self.controllers.is_empty()
     }
 
     /// Whether it has this controller.
@@ -38,6 +44,17 @@ impl Hierarchy {
     }
 }
 
+/// How this host's cgroups are mounted.
+pub fn mode() -> CgroupMode {
+    if is_unified() {
+        CgroupMode::Unified
+    } else if all().is_empty() {
+        CgroupMode::None
+    } else {
+        CgroupMode::Legacy
+    }
+}
+
 /// Whether cgroup2 is all there is.
 pub fn is_unified() -> bool {
     Path::new(MOUNTS).join("cgroup.controllers").exists()
@@ -55,6 +72,8 @@ pub fn all() -> Vec<Hierarchy> {
     let entries = std::fs::read_dir(mounts).into_iter().flatten().flatten();
     entries
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        // Not every directory here has one mounted on it.
+        .filter(|entry| entry.path().join("cgroup.procs").exists())
         .filter_map(|entry| entry.file_name().into_string().ok())
         .map(|name| Hierarchy {
             mount: mounts.join(&name),

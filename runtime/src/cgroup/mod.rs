@@ -1,14 +1,18 @@
 //! Cgroups of the container's own: made, limited, emptied, removed.
 //!
-//! In: a path from the root of the hierarchy. Limits are written by libcgroups; finding processes
-//! and removing is ours, since libcgroups gives up on a cgroup in which a payload has made others.
-//! A container that stays in its starter's cgroup is never made, limited or removed here.
+//! In: a path from the root of the hierarchy, and what the plan says of limits and devices. Making,
+//! limiting and putting a process in are three calls, so that a caller can choose their order. A
+//! container that stays in its starter's cgroup is never made, limited or removed here.
 
+mod devices;
 mod enter;
 mod figures;
 mod freeze;
 mod hierarchy;
 mod limits;
+mod permission;
+mod scope;
+mod seats;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -17,12 +21,18 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use oci_spec::runtime::LinuxResources;
+
+use crate::plan::{DeviceRules, Own, Place};
 
 pub use enter::{Below, enter};
-pub use figures::{figures, oom_kills};
+pub use figures::{OomWatch, figures};
 pub use freeze::{freeze, is_frozen, thaw};
-pub use hierarchy::unit_of;
-pub use limits::{join, limit};
+pub use hierarchy::{mode, unit_of};
+use limits::limit;
+pub use permission::may_make;
+pub use scope::Unit;
+pub use seats::Seats;
 
 const MOUNTS: &str = "/sys/fs/cgroup";
 /// How long killed processes may take to leave a cgroup.
@@ -36,40 +46,79 @@ pub enum Error {
     Join {
         /// From the root of the hierarchy.
         path: PathBuf,
-        /// As libcgroups has it.
+        /// Why.
         reason: String,
     },
-    /// Somebody else is in there, and would be ended with the container.
-    #[error(
-        "linux.cgroupsPath: cgroup '{path}' has processes already ({count})\nhelp: a container needs a \
-         cgroup of its own"
-    )]
-    Occupied {
-        /// From the root of the hierarchy.
-        path: PathBuf,
-        /// How many.
-        count: usize,
-    },
-    /// A limit that this host cannot hold.
+    /// A limit whose controller is missing.
     #[error(
         "{field}: controller '{controller}' is not available in cgroup '{path}'\nhelp: set the limit \
          in the unit, or delegate the controller and give an absolute linux.cgroupsPath"
     )]
     Controller {
         /// In config.json.
-        field: &'static str,
+        field: String,
         /// The kernel's name for it.
-        controller: &'static str,
+        controller: String,
         /// From the root of the hierarchy.
         path: PathBuf,
     },
-    /// A limit that the kernel refused.
-    #[error("linux.resources: cannot limit cgroup '{path}': {reason}")]
-    Limit {
+    /// A limit whose file is missing.
+    #[error(
+        "{field}: cgroup '{path}' has no file '{file}': this kernel lacks it, or the controller is \
+         not passed on"
+    )]
+    Absent {
+        /// In config.json.
+        field: String,
+        /// In the cgroup's directory.
+        file: String,
         /// From the root of the hierarchy.
         path: PathBuf,
-        /// As libcgroups has it; names the file.
+    },
+    /// A limit that this version of cgroups does not know, or not like this.
+    #[error("{field}: {reason} (cgroup '{path}')")]
+    Refused {
+        /// In config.json.
+        field: String,
+        /// From the root of the hierarchy.
+        path: PathBuf,
+        /// Why.
         reason: String,
+    },
+    /// A limit that the kernel refused.
+    #[error("{field}: cannot write '{value}' to '{file}' of cgroup '{path}'")]
+    Limit {
+        /// In config.json.
+        field: String,
+        /// What was to be written.
+        value: String,
+        /// In the cgroup's directory.
+        file: String,
+        /// From the root of the hierarchy.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Device rules that cannot be enforced.
+    #[error("linux.resources.devices: cannot set rules on cgroup '{path}'")]
+    Devices {
+        /// From the root of the hierarchy.
+        path: PathBuf,
+        /// Why; with version 2 it is bpf(2) that refuses.
+        #[source]
+        source: std::io::Error,
+    },
+    /// systemd was asked in vain.
+    #[error("cannot {what} unit '{unit}'")]
+    Unit {
+        /// What was to be done with it.
+        what: &'static str,
+        /// Its name.
+        unit: String,
+        /// Why.
+        #[source]
+        source: crate::bus::Error,
     },
     /// Its processes cannot be held, or not be let go.
     #[error("cannot freeze or thaw cgroup '{path}': {reason}")]
@@ -88,6 +137,90 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+fn join_failed(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::Join {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+/// A cgroup that was made for a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// From the root of the hierarchy.
+    pub path: PathBuf,
+    /// The unit that it belongs to, where systemd has made it.
+    pub unit: Option<Unit>,
+}
+
+impl Made {
+    /// Ends what is in it, and removes it.
+    pub fn remove(&self) -> Result<(), Error> {
+        // The unit first: what systemd makes again after us would stay.
+        let stopped = self.unit.as_ref().map_or(Ok(()), Unit::stop);
+        remove(&self.path).and(stopped)
+    }
+}
+
+/// A cgroup that is there already may be used, but not shared: it will be emptied with the container.
+/// Nor does anybody begin anything in a frozen one.
+pub fn must_be_free(path: &Path) -> Result<(), Error> {
+    let left = processes(path).len();
+    if left > 0 {
+        let reason = format!("container's cgroup is not empty: {left} process(es) found");
+        return Err(join_failed(path, reason));
+    }
+    match freeze::is_asked(path) {
+        true => Err(join_failed(path, "container's cgroup unexpectedly frozen")),
+        false => Ok(()),
+    }
+}
+
+/// Makes the cgroup that is planned, puts a process in and limits it. What was made on the way to a
+/// failure is removed.
+pub fn settle(own: &Own, pid: Pid) -> Result<Made, Error> {
+    let made = match &own.place {
+        Place::Path(path) => Made {
+            path: path.clone(),
+            unit: None,
+        },
+        Place::Scope(scope) => Made {
+            path: scope::start(scope, own, pid)?,
+            unit: Some(Unit {
+                name: scope.unit.clone(),
+                of_user: scope.of_user,
+            }),
+        },
+    };
+    let settled = Seats::make(&made.path).and_then(|seats| {
+        seats.put(pid)?;
+        limit(&seats, &own.resources, Some(&own.devices))
+    });
+    match settled {
+        Ok(()) => Ok(made),
+        Err(error) => {
+            // The first failure is the one to tell.
+            let _ = made.remove();
+            Err(error)
+        }
+    }
+}
+
+/// Other limits, and other device rules if there are any, for a cgroup that was made. systemd is told
+/// first: what it writes by itself, we write again as it was said.
+pub fn change(
+    made: &Made,
+    resources: &LinuxResources,
+    devices: Option<&DeviceRules>,
+) -> Result<(), Error> {
+    let seats = Seats::of(&made.path);
+    if let Some(unit) = &made.unit {
+        limits::check(&seats, resources)?;
+        unit.set(&made.path, resources)?;
+    }
+    limit(&seats, resources, devices)
 }
 
 /// Where a container's processes are.
@@ -115,17 +248,6 @@ pub fn processes(path: &Path) -> Vec<Pid> {
     found.sort();
     found.dedup();
     found
-}
-
-/// Makes sure that nobody is in a cgroup which is to be a container's.
-pub fn must_be_free(path: &Path) -> Result<(), Error> {
-    match processes(path).len() {
-        0 => Ok(()),
-        count => Err(Error::Occupied {
-            path: path.to_owned(),
-            count,
-        }),
-    }
 }
 
 /// Sends a signal to every process of a cgroup. Those that end meanwhile are no error.

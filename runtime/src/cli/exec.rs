@@ -37,6 +37,9 @@ pub struct ExecArgs {
     /// File that the number of the process is written to
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
+    /// Socket that a descriptor for the process is sent to
+    #[arg(long, value_name = "SOCKET")]
+    pub pidfd_socket: Option<PathBuf>,
     /// Socket that the terminal's master is sent to
     #[arg(long, value_name = "SOCKET")]
     pub console_socket: Option<PathBuf>,

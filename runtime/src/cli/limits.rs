@@ -55,6 +55,12 @@ pub struct UpdateArgs {
     /// Number of processes; -1 for no limit
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub pids_limit: Option<i64>,
+    /// Ignored, as by runc: kernels have no such limit any more
+    #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true, hide = true)]
+    pub kernel_memory: Option<i64>,
+    /// Ignored, as by runc
+    #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true, hide = true)]
+    pub kernel_memory_tcp: Option<i64>,
     /// Refused: intelRdt is not supported
     #[arg(long, value_name = "SCHEMA", hide = true)]
     pub l3_cache_schema: Option<String>,

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use libcontainer::syscall::linux as flags;
 
 use super::beneath::Links;
-use super::mounts::{attach, change, clone_tree, new_tree, place};
+use super::mounts::place;
 use super::root::NewRoot;
-use crate::plan::MountStep;
+use super::trees::{attach, change, clone_tree, new_tree};
+use crate::plan::{MountStep, Tuning};
 
 const HOST: &str = "/sys/fs/cgroup";
 
@@ -24,16 +25,13 @@ pub fn make(root: &NewRoot, step: &MountStep) -> Result<(), String> {
     if let Some(own) = own_part(&root.cgroups, "").filter(|_| is_unified()) {
         return place(&clone_tree(&own, false)?, step, &target);
     }
-    let shelf = new_tree(
-        "tmpfs",
-        "tmpfs",
-        &["mode=755".to_owned(), "size=64k".to_owned()],
-    )?;
+    let shelf = new_tree("tmpfs", "tmpfs", &Tuning::data(&["mode=755", "size=64k"]))?;
     attach(&shelf, &target)?;
     for hierarchy in hierarchies().map_err(|error| error.to_string())? {
         make_hierarchy(root, step, &hierarchy)?;
     }
-    let readonly = step.attributes.set & flags::MOUNT_ATTR_RDONLY;
+    let attributes = &step.attributes;
+    let readonly = (attributes.set | attributes.set_all) & flags::MOUNT_ATTR_RDONLY;
     let always = flags::MOUNT_ATTR_NOSUID | flags::MOUNT_ATTR_NODEV | flags::MOUNT_ATTR_NOEXEC;
     change(shelf.as_fd(), always | readonly, 0, false)
 }

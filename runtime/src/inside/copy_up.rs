@@ -11,14 +11,14 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use nix::dir::Dir;
+use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, ResolveFlag, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstatat, mkdirat, mknodat};
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
 
 use crate::sys::open::open_resolved;
 
-/// Copies the directory `from` into the root of the detached mount `to`: directories, regular
-/// files and links, with owners and modes.
+/// Copies the directory `from` into the root of the mount `to`, with owners and modes.
 pub fn copy(from: &OwnedFd, to: &OwnedFd) -> Result<(), String> {
     open(from.as_fd(), c".", OFlag::O_DIRECTORY)
         .map_err(std::io::Error::from)
@@ -39,7 +39,7 @@ fn copy_dir(from: &File, to: BorrowedFd) -> std::io::Result<()> {
             SFlag::S_IFLNK => copy_link(from.as_raw_fd(), to.as_raw_fd(), name, &found)?,
             SFlag::S_IFDIR => copy_below(from.as_fd(), to, name)?,
             SFlag::S_IFREG => copy_file(from.as_fd(), to, name)?,
-            _ => {}
+            kind => copy_node(to.as_raw_fd(), name, kind, &found)?,
         }
     }
     Ok(())
@@ -48,6 +48,21 @@ fn copy_dir(from: &File, to: BorrowedFd) -> std::io::Result<()> {
 fn copy_link(from: RawFd, to: RawFd, name: &CStr, found: &FileStat) -> nix::Result<()> {
     let leads_to: OsString = readlinkat(Some(from), name)?;
     symlinkat(leads_to.as_os_str(), Some(to), name)?;
+    give_to_owner(to, name, found)
+}
+
+/// A device, pipe or socket. In a user namespace nobody may make devices, and a copy does without.
+fn copy_node(to: RawFd, name: &CStr, kind: SFlag, found: &FileStat) -> nix::Result<()> {
+    match mknodat(Some(to), name, kind, Mode::empty(), found.st_rdev) {
+        Err(Errno::EPERM) => return Ok(()),
+        other => other?,
+    }
+    give_to_owner(to, name, found)?;
+    let mode = Mode::from_bits_truncate(found.st_mode);
+    fchmodat(Some(to), name, mode, FchmodatFlags::FollowSymlink)
+}
+
+fn give_to_owner(to: RawFd, name: &CStr, found: &FileStat) -> nix::Result<()> {
     let (user, group) = (Uid::from_raw(found.st_uid), Gid::from_raw(found.st_gid));
     let how = AtFlags::AT_SYMLINK_NOFOLLOW;
     fchownat(Some(to), name, Some(user), Some(group), how)

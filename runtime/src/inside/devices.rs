@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use nix::sys::stat::{Mode, SFlag, fstat, makedev, mknodat, umask};
 use nix::unistd::{Gid, Uid, fchownat};
 
-use super::mounts::{attach, clone_tree};
 use super::root::NewRoot;
+use super::trees::{attach, clone_tree};
 use super::{Error, failed};
 use crate::plan::{Device, Devices, Kind, Placing};
 

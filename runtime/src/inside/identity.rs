@@ -132,13 +132,14 @@ fn granted(asked: &LinuxCapabilities, have: &caps::CapsHashSet) -> LinuxCapabili
     granted
 }
 
-/// The configured variables; HOME from the image's passwd file when it is not among them.
+/// The configured variables; HOME from the image's passwd file when it is empty or not among them.
 fn environment(payload: &Payload, child: &Child) -> Vec<String> {
     let mut env: Vec<String> = payload
         .program
         .env
         .iter()
         .filter(|entry| child.passed.sockets.is_none() || !entry.starts_with("LISTEN_"))
+        .filter(|entry| *entry != "HOME=")
         .cloned()
         .collect();
     if let Some((count, names)) = &child.passed.sockets {

@@ -8,13 +8,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use libcontainer::syscall::Syscall;
-use libcontainer::syscall::linux::{self as flags, LinuxSyscall};
+use libcontainer::syscall::linux as flags;
 use nix::sys::stat::{FileStat, SFlag, fstat, major, minor};
 
-use super::mounts::{attach, change, clone_tree, copy_of, new_tree};
+use super::trees::{attach, change, clone_tree, clone_tree_at, new_tree};
 use super::{Error, failed};
-use crate::plan::Masks;
+use crate::plan::{Masks, Tuning};
 
 /// What covers hidden files.
 pub struct Covers {
@@ -92,7 +91,7 @@ impl<F: FnOnce() -> Result<OwnedFd, String>> Shared<F> {
                 *self = Shared::Attached(mount);
             }
             Shared::Attached(mount) => {
-                attach(copy_of(mount.as_fd())?, target)?;
+                attach(clone_tree_at(&mount, false)?, target)?;
                 *self = Shared::Attached(mount);
             }
             Shared::Failed => return Err("it failed before".to_owned()),
@@ -103,11 +102,7 @@ impl<F: FnOnce() -> Result<OwnedFd, String>> Shared<F> {
 
 /// One empty directory serves all.
 fn make_empty() -> Result<OwnedFd, String> {
-    let tree = new_tree(
-        "tmpfs",
-        "tmpfs",
-        &["mode=755".to_owned(), "size=0k".to_owned()],
-    )?;
+    let tree = new_tree("tmpfs", "tmpfs", &Tuning::data(&["mode=755", "size=0k"]))?;
     let all = flags::MOUNT_ATTR_RDONLY
         | flags::MOUNT_ATTR_NOSUID
         | flags::MOUNT_ATTR_NODEV
@@ -121,12 +116,7 @@ fn protect(path: &Path) -> Result<(), String> {
     let Some(target) = look_up(path)? else {
         return Ok(());
     };
-    let how = libc::OPEN_TREE_CLONE
-        | libc::OPEN_TREE_CLOEXEC
-        | (libc::AT_RECURSIVE | libc::AT_EMPTY_PATH) as u32;
-    let tree = LinuxSyscall
-        .open_tree(target.as_raw_fd(), Some(""), how)
-        .map_err(|error| error.to_string())?;
+    let tree = clone_tree_at(&target, true)?;
     change(tree.as_fd(), flags::MOUNT_ATTR_RDONLY, 0, false)?;
     attach(&tree, &target)
 }

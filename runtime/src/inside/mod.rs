@@ -4,6 +4,7 @@
 //! one sentence said up the ladder. Nothing here prints or logs: after the root is changed there is
 //! nowhere to print to. What reads like a list below is the order that matters.
 
+mod ahead;
 mod beneath;
 mod cgroups;
 mod copy_up;
@@ -11,14 +12,18 @@ mod devices;
 mod exec;
 mod identity;
 mod join;
+mod limits;
 mod mask;
 mod mounts;
 mod namespaces;
+mod places;
 mod proc;
 mod root;
+mod sources;
 mod start;
 mod sysctl;
 mod terminal;
+mod trees;
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -27,14 +32,16 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::setsid;
 
-use crate::hooks;
+use crate::hooks::{self, Place};
 use crate::ladder::ChildEnd;
 use crate::plan::{DEFAULT_UMASK, Payload, Plan};
 use crate::record::HookState;
 use crate::sys::clone::spawn;
 
 pub use join::Target;
+pub(crate) use limits::score_and_limit;
 pub use start::StartGate;
+pub(crate) use trees::clone_tree;
 
 /// What stopped the child. The text goes up the ladder.
 #[derive(Debug, thiserror::Error)]
@@ -89,12 +96,19 @@ pub struct Child {
     pub ladder: ChildEnd,
     /// Where the terminal's master is sent.
     pub console: Option<OwnedFd>,
+    /// Where sources come from that the host's side opens, if there are any.
+    pub sources: Option<ChildEnd>,
     /// What releases the payload.
     pub gate: StartGate,
     /// Descriptors that belong to the payload.
     pub passed: Passed,
     /// Whether the payload gets a session keyring of its own.
     pub session_keyring: bool,
+    /// Whether it is the first of two, which makes the other where that belongs.
+    pub goes_ahead: bool,
+    /// Whether the host's side is not root. Then limits are set here, and until the maps are written
+    /// we are dumpable: the files in /proc are the user's only so long.
+    pub unprivileged: bool,
 }
 
 /// Descriptors from 3 upwards that go through to the payload.
@@ -114,6 +128,7 @@ impl Child {
         keep.extend(more);
         keep.push(self.ladder.as_raw_fd());
         keep.extend(self.console.as_ref().map(AsRawFd::as_raw_fd));
+        keep.extend(self.sources.as_ref().map(AsRawFd::as_raw_fd));
         keep.extend((3..).take(self.passed.count as usize));
         crate::sys::descriptors::close_all_but(&keep)
     }
@@ -123,7 +138,10 @@ impl Child {
 /// process has gone on.
 pub fn run(task: &Task, child: Child) -> i32 {
     let done = match task {
-        Task::Make { plan, state } => be_first(plan, state, &child),
+        Task::Make { plan, state } if child.goes_ahead => send_ahead(plan, state, &child),
+        Task::Make { plan, state } => {
+            begin(&plan.payload, &child, &[]).and_then(|()| be_first(plan, state, &child))
+        }
         Task::Join { payload, target } => send_inside(payload, target, &child),
     };
     match done {
@@ -143,17 +161,29 @@ fn tell(child: &Child, error: &Error) -> i32 {
 }
 
 fn be_first(plan: &Plan, state: &HookState, child: &Child) -> Result<(), Error> {
-    begin(child, &[])?;
     // Until the parent has written the id maps and put us into our cgroup, nothing can be done.
     await_go(child)?;
     let join_last = plan.namespaces.join_last.as_ref();
     let pids = join_last.map(namespaces::open_one).transpose()?;
+    become_undumpable(child)?;
     let pid = make(plan, state, child)?;
     if let Some(pids) = pids {
         return go_on_in(pids, plan, state, child);
     }
     identity::assume(&plan.payload, child)?;
     be_payload(plan, state, child, pid).map(|never| match never {})
+}
+
+/// Enters what the container's first process must be born in, and makes it there.
+fn send_ahead(plan: &Plan, state: &HookState, child: &Child) -> Result<(), Error> {
+    begin(&plan.payload, child, &[])?;
+    ahead::lead(&plan.namespaces, child)?;
+    become_undumpable(child)?;
+    let user = libc::CLONE_NEWUSER as u64;
+    send(plan.namespaces.clone_flags & !user, child, || {
+        child.close_the_rest(&[]).map_err(closing_failed)?;
+        be_first(plan, state, child)
+    })
 }
 
 /// Makes the process that goes on in a PID namespace that others are in. They see it from its first
@@ -164,17 +194,21 @@ fn go_on_in(pids: File, plan: &Plan, state: &HookState, child: &Child) -> Result
         .map_err(|errno| failed("join the PID namespace", errno))?;
     drop(pids);
     identity::assume(&plan.payload, child)?;
-    go_on(child, || {
+    send(0, child, || {
         let pid = await_number(child)?;
         lead_session(child)?;
         be_payload(plan, state, child, Some(pid))
     })
 }
 
-/// Leaves what is still to be done to a sibling.
-fn go_on(child: &Child, be: impl FnOnce() -> Result<Infallible, Error>) -> Result<(), Error> {
-    let sibling = spawn(libc::CLONE_PARENT as u64, || match be() {
-        Ok(never) => match never {},
+/// Makes the one that goes on, as a child of our parent, and says who it is.
+fn send<T>(
+    flags: u64,
+    child: &Child,
+    go_on: impl FnOnce() -> Result<T, Error>,
+) -> Result<(), Error> {
+    let sibling = spawn(libc::CLONE_PARENT as u64 | flags, || match go_on() {
+        Ok(_) => 0,
         Err(error) => tell(child, &error),
     })
     .map_err(|errno| failed("make a process in the container", errno))?;
@@ -203,8 +237,22 @@ fn be_payload(
     let program = identity::look_ahead(&plan.payload, child)?;
     await_start(child)?;
     let hooks = plan.hooks.start_container().as_deref();
-    hooks::run("startContainer", hooks, &state.text("created", pid))?;
+    let place = Place {
+        env: Some(&program.env),
+        ..Place::default()
+    };
+    hooks::run_at(place, "startContainer", hooks, &state.text("created", pid))?;
     exec::execute(&plan.payload, &program)
+}
+
+/// Where the parent could not do it before the clone.
+fn become_undumpable(child: &Child) -> Result<(), Error> {
+    match child.unprivileged {
+        true => {
+            nix::sys::prctl::set_dumpable(false).map_err(|errno| failed("become undumpable", errno))
+        }
+        false => Ok(()),
+    }
 }
 
 /// Joins the container, becomes what the program shall be, and makes the process that goes on. Its
@@ -212,13 +260,14 @@ fn be_payload(
 /// is seen: so by then nothing of the host is in it any more, neither root nor working directory nor
 /// descriptor, and its capabilities are the program's.
 fn send_inside(payload: &Payload, target: &Target, child: &Child) -> Result<(), Error> {
-    begin(child, &target.descriptors())?;
+    begin(payload, child, &target.descriptors())?;
+    become_undumpable(child)?;
     await_go(child)?;
     target.enter()?;
     new_session_keyring(child)?;
     terminal::set_up(payload, child.console.as_ref(), terminal::Console::Nobody)?;
     identity::assume(payload, child)?;
-    go_on(child, || {
+    send(0, child, || {
         child.close_the_rest(&[]).map_err(closing_failed)?;
         // Until the parent has put us into the container's cgroup, nothing shall be done.
         await_go(child)?;
@@ -230,12 +279,15 @@ fn send_inside(payload: &Payload, target: &Target, child: &Child) -> Result<(), 
 }
 
 /// What every child does first.
-fn begin(child: &Child, keep: &[RawFd]) -> Result<(), Error> {
+fn begin(payload: &Payload, child: &Child, keep: &[RawFd]) -> Result<(), Error> {
     crate::sys::signals::reset_for_payload().map_err(|errno| failed("reset signals", errno))?;
     child.close_the_rest(keep).map_err(closing_failed)?;
     // Mount points that are made have the modes that are asked for.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(DEFAULT_UMASK));
-    Ok(())
+    match child.unprivileged {
+        true => score_and_limit(payload, None),
+        false => Ok(()),
+    }
 }
 
 fn closing_failed(errno: nix::errno::Errno) -> Error {
@@ -247,13 +299,17 @@ fn make(plan: &Plan, state: &HookState, child: &Child) -> Result<Option<i32>, Er
     let cgroups = namespaces::enter(plan)?;
     new_session_keyring(child)?;
 
-    let host = root::prepare(plan, cgroups)?;
-    mounts::make_all(&host, &plan.mounts)?;
+    root::cut_off(&plan.root)?;
+    let sources = sources::Sources::ask(plan, child)?;
+    let host = root::prepare(&plan.root, sources.root(&plan.root)?, cgroups)?;
+    mounts::make_all(&host, &plan.mounts, &sources)?;
     devices::make_all(&host, &plan.devices)?;
     let pid = number_on_host();
     creation_hooks(plan, state, child, pid)?;
     let covers = mask::Covers::from_host(&plan.masks)?;
     root::enter(&plan.root, host)?;
+    // What cannot be made is missed, and told, when the payload is to begin there.
+    let _ = std::fs::create_dir_all(&plan.payload.program.cwd);
 
     sysctl::write_all(&plan.sysctls)?;
     terminal::set_up(
@@ -296,11 +352,15 @@ fn creation_hooks(
         child.ladder.ask_hooks().map_err(|_| Error::Orphaned)?;
         await_go(child)?;
     }
-    let state = state.text("creating", pid);
-    Ok(hooks::run(
+    let place = Place {
+        dir: Some(&plan.root.path),
+        ..Place::default()
+    };
+    Ok(hooks::run_at(
+        place,
         "createContainer",
         plan.hooks.create_container().as_deref(),
-        &state,
+        &state.text("creating", pid),
     )?)
 }
 

@@ -4,43 +4,30 @@
 //! leaves version 1 cgroups writable, knows no `tmpcopyup`, and follows the image's links when it
 //! fills /dev. Its system call wrappers are used.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
-use libcontainer::syscall::Syscall;
-use libcontainer::syscall::linux::{self as flags, LinuxSyscall, MountAttr};
-use nix::errno::Errno;
-use nix::sys::stat::lstat;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs, statfs};
+use nix::sys::stat::{SFlag, fstat, lstat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
 
-use super::beneath::Links;
+use super::places::{Coverer, directory, file, guard_proc, is_proc, plain_directory};
 use super::root::NewRoot;
-use super::{Error, cgroups, failed};
-use crate::plan::{Attributes, MountStep, What};
-
-/// What may be covered below a container's /proc: files that show a container its own share of the
-/// host, and nothing that the runtime itself relies on.
-const COVERABLE: [&str; 10] = [
-    "cpuinfo",
-    "diskstats",
-    "loadavg",
-    "meminfo",
-    "slabinfo",
-    "stat",
-    "swaps",
-    "uptime",
-    "sys/kernel/ns_last_pid",
-    "sys/crypto/fips_enabled",
-];
+use super::sources::Sources;
+use super::trees::{
+    attach, change, clone_tree, mount_over, needs_old_call, new_tree, propagate, tune_again,
+};
+use super::{Error, cgroups, copy_up, failed};
+use crate::plan::{Attributes, Bind, MountStep, Tuning, What};
 
 /// Makes all mounts, in order.
-pub fn make_all(root: &NewRoot, steps: &[MountStep]) -> Result<(), Error> {
+pub fn make_all(root: &NewRoot, steps: &[MountStep], sources: &Sources) -> Result<(), Error> {
     for step in steps {
-        make(root, step).map_err(|why| {
+        make(root, step, sources).map_err(|why| {
             let what = match &step.what {
-                What::Bind { source, .. } => format!("'{}'", source.display()),
+                What::Bind(bind) => format!("'{}'", bind.source.display()),
                 What::New { kind, .. } => kind.clone(),
                 What::Cgroup => "cgroup".to_owned(),
+                What::Again { .. } => "again".to_owned(),
             };
             failed(format!("mount {what} on '{}'", step.target.display()), why)
         })?;
@@ -48,38 +35,17 @@ pub fn make_all(root: &NewRoot, steps: &[MountStep]) -> Result<(), Error> {
     Ok(())
 }
 
-fn make(root: &NewRoot, step: &MountStep) -> Result<(), String> {
+fn make(root: &NewRoot, step: &MountStep, sources: &Sources) -> Result<(), String> {
     match &step.what {
-        What::Bind { source, recursive } => {
-            let is_dir = source
-                .metadata()
-                .map_err(|error| error.to_string())?
-                .is_dir();
-            let target = if is_dir {
-                directory(root, step)?
-            } else {
-                file(root, &step.target)?
-            };
-            guard_proc(root, step, &target)?;
-            let tree = clone_tree(source, *recursive)?;
-            place(&tree, step, &target)
-        }
+        What::Bind(bind) => bind_over(root, step, bind, sources),
         What::New {
             kind,
             source,
-            data,
+            tuning,
             copy_up,
-        } => {
-            let target = directory(root, step)?;
-            guard_proc(root, step, &target)?;
-            let tree =
-                new_tree(kind, source, data).or_else(|why| unmapped(kind, source, data, why))?;
-            if *copy_up {
-                super::copy_up::copy(&target, &tree)?;
-            }
-            place(&tree, step, &target)
-        }
+        } => new_over(root, step, (kind, source), tuning, *copy_up),
         What::Cgroup => cgroups::make(root, step),
+        What::Again { tuning } => again(root, step, tuning.as_ref()),
     }
 }
 
@@ -109,213 +75,125 @@ fn is_kernels_root(path: &Path) -> nix::Result<bool> {
     Ok(found.st_ino == ROOT && (magic == PROC_SUPER_MAGIC || magic == SYSFS_MAGIC))
 }
 
-/// Sets the step's properties on a detached tree and attaches it.
+fn bind_over(
+    root: &NewRoot,
+    step: &MountStep,
+    bind: &Bind,
+    sources: &Sources,
+) -> Result<(), String> {
+    let tree = match bind.from_host {
+        true => sources.next()?,
+        false => clone_tree(&bind.source, bind.recursive)?,
+    };
+    let target = match is_directory(&tree)? {
+        true => directory(root, &step.target)?,
+        false => file(root, &step.target)?,
+    };
+    let by = match is_proc(&tree)? {
+        true => Coverer::Proc,
+        false => Coverer::Other,
+    };
+    guard_proc(root, &step.target, &target, by)?;
+    place(&tree, step, &target)
+}
+
+fn new_over(
+    root: &NewRoot,
+    step: &MountStep,
+    (kind, source): (&str, &str),
+    tuning: &Tuning,
+    copy_up: bool,
+) -> Result<(), String> {
+    let covers = root.beneath.resolve(&step.target).is_ok();
+    let target = match kind {
+        "proc" | "sysfs" => plain_directory(root, &step.target)?,
+        _ => directory(root, &step.target)?,
+    };
+    let by = match kind {
+        "proc" => Coverer::Proc,
+        _ => Coverer::Other,
+    };
+    guard_proc(root, &step.target, &target, by)?;
+    let tuning = &match covers && kind == "tmpfs" {
+        true => with_mode_of(&target, tuning)?,
+        false => tuning.clone(),
+    };
+    if needs_old_call(tuning) {
+        mount_over(&target, kind, source, tuning)?;
+        let mounted = directory(root, &step.target)?;
+        if copy_up {
+            copy_up::copy(&target, &mounted)?;
+        }
+        dress(&mounted, &step.attributes)?;
+        return travel(&mounted, step);
+    }
+    let tree =
+        new_tree(kind, source, tuning).or_else(|why| without_group(kind, source, tuning, why))?;
+    if copy_up {
+        copy_up::copy(&target, &tree)?;
+    }
+    place(&tree, step, &target)
+}
+
+/// Changes what is there already. Only a mount's own directory or file has a mount to change.
+fn again(root: &NewRoot, step: &MountStep, tuning: Option<&Tuning>) -> Result<(), String> {
+    let found = root.beneath.resolve(&step.target);
+    let mounted = found.map_err(|errno| errno.to_string())?;
+    if let Some(tuning) = tuning {
+        tune_again(&mounted, tuning)?;
+    }
+    dress(&mounted, &step.attributes)?;
+    travel(&mounted, step)
+}
+
+/// Attaches a detached tree to `target` with the step's properties.
 pub(super) fn place(tree: &OwnedFd, step: &MountStep, target: &OwnedFd) -> Result<(), String> {
-    let Attributes {
-        set,
-        clear,
-        set_all,
-        clear_all,
-    } = step.attributes;
-    change(tree.as_fd(), set, clear, false)?;
-    change(tree.as_fd(), set_all, clear_all, true)?;
+    dress(tree, &step.attributes)?;
     attach(tree, target)?;
     // After attaching, for a detached tree takes no propagation from its new parent.
-    for flag in &step.propagation {
-        propagate(tree.as_fd(), *flag)?;
+    travel(tree, step)
+}
+
+/// What is not asked for stays as the source has it; what a user namespace may not clear is refused
+/// by the kernel.
+fn dress(tree: &OwnedFd, attributes: &Attributes) -> Result<(), String> {
+    change(tree.as_fd(), attributes.set, attributes.clear, false)?;
+    change(tree.as_fd(), attributes.set_all, attributes.clear_all, true)
+}
+
+fn travel(tree: &OwnedFd, step: &MountStep) -> Result<(), String> {
+    let mut flags = step.propagation.iter();
+    flags.try_for_each(|flag| propagate(tree.as_fd(), *flag))
+}
+
+/// A tmpfs is as open as the directory that it covers, unless it is told otherwise.
+fn with_mode_of(target: &OwnedFd, tuning: &Tuning) -> Result<Tuning, String> {
+    let mut tuning = tuning.clone();
+    if !tuning.data.iter().any(|option| option.starts_with("mode=")) {
+        let found = fstat(target.as_raw_fd()).map_err(|errno| errno.to_string())?;
+        tuning
+            .data
+            .push(format!("mode={:o}", found.st_mode & 0o7777));
     }
-    Ok(())
-}
-
-/// Attaches a detached tree over `target`.
-pub(super) fn attach(tree: impl AsFd, target: impl AsFd) -> Result<(), String> {
-    let how = flags::MOVE_MOUNT_F_EMPTY_PATH | flags::MOVE_MOUNT_T_EMPTY_PATH;
-    LinuxSyscall
-        .move_mount(tree.as_fd(), None, target.as_fd(), None, how)
-        .map_err(|error| error.to_string())
-}
-
-/// Sets and clears properties of a mount, or of it and all below it.
-pub(super) fn change(mount: BorrowedFd, set: u64, clear: u64, all: bool) -> Result<(), String> {
-    if set == 0 && clear == 0 {
-        return Ok(());
-    }
-    attributes(
-        mount,
-        MountAttr {
-            attr_set: set,
-            attr_clr: clear,
-            propagation: 0,
-            userns_fd: 0,
-        },
-        all,
-    )
-}
-
-fn propagate(mount: BorrowedFd, flag: u64) -> Result<(), String> {
-    let all = flag & libc::MS_REC != 0;
-    let propagation = flag & !libc::MS_REC;
-    attributes(
-        mount,
-        MountAttr {
-            attr_set: 0,
-            attr_clr: 0,
-            propagation,
-            userns_fd: 0,
-        },
-        all,
-    )
-}
-
-fn attributes(mount: BorrowedFd, attributes: MountAttr, all: bool) -> Result<(), String> {
-    let how = flags::AT_EMPTY_PATH | if all { flags::AT_RECURSIVE } else { 0 };
-    let size = std::mem::size_of::<MountAttr>();
-    LinuxSyscall
-        .mount_setattr(mount, Path::new(""), how, &attributes, size)
-        .map_err(|error| error.to_string())
-}
-
-/// A detached copy of what is mounted at `source` on the host.
-pub(super) fn clone_tree(source: &Path, recursive: bool) -> Result<OwnedFd, String> {
-    let how = libc::OPEN_TREE_CLONE
-        | libc::OPEN_TREE_CLOEXEC
-        | if recursive {
-            libc::AT_RECURSIVE as u32
-        } else {
-            0
-        };
-    let source = source.to_str().ok_or("the path is not UTF-8")?;
-    LinuxSyscall
-        .open_tree(libc::AT_FDCWD, Some(source), how)
-        .map_err(|error| error.to_string())
-}
-
-/// A detached copy of the mount, or the part of it, that a descriptor is on.
-pub(super) fn copy_of(mount: impl AsFd) -> Result<OwnedFd, String> {
-    let how = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32;
-    LinuxSyscall
-        .open_tree(mount.as_fd().as_raw_fd(), Some(""), how)
-        .map_err(|error| error.to_string())
-}
-
-/// A new file system, detached.
-pub(super) fn new_tree(kind: &str, source: &str, data: &[String]) -> Result<OwnedFd, String> {
-    let text = |error: libcontainer::syscall::SyscallError| error.to_string();
-    let context = LinuxSyscall
-        .fsopen(Some(kind), libc::FSOPEN_CLOEXEC)
-        .map_err(|error| format!("file system type '{kind}': {error}"))?;
-    let set = |key: &str, value: Option<&str>| {
-        let command = if value.is_some() {
-            flags::FSCONFIG_SET_STRING
-        } else {
-            flags::FSCONFIG_SET_FLAG
-        };
-        LinuxSyscall
-            .fsconfig(context.as_fd(), command as u32, Some(key), value, 0)
-            .map_err(|error| format!("option '{key}': {error}"))
-    };
-    set("source", Some(source))?;
-    for option in data {
-        match option.split_once('=') {
-            Some((key, value)) => set(key, Some(value))?,
-            None => set(option, None)?,
-        }
-    }
-    LinuxSyscall
-        .fsconfig(
-            context.as_fd(),
-            flags::FSCONFIG_CMD_CREATE as u32,
-            None,
-            None,
-            0,
-        )
-        .map_err(text)?;
-    LinuxSyscall
-        .fsmount(context.as_fd(), libc::FSMOUNT_CLOEXEC, None)
-        .map_err(text)
+    Ok(tuning)
 }
 
 /// In a user namespace that has no group 5, terminals belong to its root's group instead.
-fn unmapped(kind: &str, source: &str, data: &[String], why: String) -> Result<OwnedFd, String> {
-    let others: Vec<String> = data
-        .iter()
-        .filter(|option| !option.starts_with("gid="))
-        .cloned()
-        .collect();
-    match kind == "devpts" && others.len() < data.len() {
+fn without_group(
+    kind: &str,
+    source: &str,
+    tuning: &Tuning,
+    why: String,
+) -> Result<OwnedFd, String> {
+    let mut others = tuning.clone();
+    others.data.retain(|option| !option.starts_with("gid="));
+    match kind == "devpts" && others != *tuning {
         true => new_tree(kind, source, &others),
         false => Err(why),
     }
 }
 
-/// The directory to mount on, made when it is missing. proc and sysfs are written to by the
-/// runtime, so they must be where they seem to be: no link may lead there.
-fn directory(root: &NewRoot, step: &MountStep) -> Result<OwnedFd, String> {
-    let strict = step.is_kernels();
-    let links = if strict { Links::Refuse } else { Links::Follow };
-    root.beneath
-        .make_dirs(&step.target, links)
-        .map_err(|errno| match strict {
-            true => format!("it is not an ordinary directory of the root file system ({errno})"),
-            false => errno.to_string(),
-        })
-}
-
-/// Links that lead from one missing file to the next, at most.
-const MAX_LINKS: usize = 10;
-
-/// The file to mount on, made when it is missing. Where the image has a link whose target is not
-/// there (`/etc/resolv.conf` into a `/run` that is fresh), the target is what is made.
-fn file(root: &NewRoot, target: &Path) -> Result<OwnedFd, String> {
-    let mut place = target.to_owned();
-    for _ in 0..MAX_LINKS {
-        if let Ok(found) = root.beneath.resolve(&place) {
-            return Ok(found);
-        }
-        match root.beneath.readlink(&place) {
-            Ok(link) => place = place.parent().unwrap_or(Path::new("/")).join(link),
-            Err(_) => {
-                return root
-                    .beneath
-                    .create_file(&place)
-                    .map_err(|errno| errno.to_string());
-            }
-        }
-    }
-    Err(Errno::ELOOP.desc().to_owned())
-}
-
-/// Nothing may cover /proc but a proc file system, and nothing below it but some harmless files,
-/// whatever links led to the place.
-fn guard_proc(root: &NewRoot, step: &MountStep, target: &OwnedFd) -> Result<(), String> {
-    let refused = || Err("it would cover a part of '/proc'".to_owned());
-    let place = place_of(target).map_err(|errno| errno.to_string())?;
-    let Ok(below) = place.strip_prefix(root.path.join("proc")) else {
-        let magic = fstatfs(target)
-            .map_err(|errno| errno.to_string())?
-            .filesystem_type();
-        // A proc file system elsewhere in the container is nobody's business but its own.
-        return if magic == PROC_SUPER_MAGIC && step.target.starts_with("/proc") {
-            refused()
-        } else {
-            Ok(())
-        };
-    };
-    if !below.as_os_str().is_empty() {
-        let known = COVERABLE.iter().any(|name| below == Path::new(name));
-        return if known { Ok(()) } else { refused() };
-    }
-    match &step.what {
-        What::New { kind, .. } if kind == "proc" => Ok(()),
-        What::Bind { source, .. } => match statfs(source) {
-            Ok(found) if found.filesystem_type() == PROC_SUPER_MAGIC => Ok(()),
-            _ => refused(),
-        },
-        _ => refused(),
-    }
-}
-
-fn place_of(target: &OwnedFd) -> Result<PathBuf, Errno> {
-    let link = format!("/proc/self/fd/{}", target.as_raw_fd());
-    nix::fcntl::readlink(link.as_str()).map(PathBuf::from)
+fn is_directory(tree: &OwnedFd) -> Result<bool, String> {
+    let found = fstat(tree.as_raw_fd()).map_err(|errno| errno.to_string())?;
+    Ok(SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR)
 }

@@ -1,6 +1,7 @@
 //! Namespaces from within: joined ones, the cgroup's, and what a new one needs first.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -18,12 +19,15 @@ pub fn enter(plan: &Plan) -> Result<String, Error> {
     if namespaces.join_last.is_none() {
         setsid().map_err(|errno| failed("start a session", errno))?;
     }
-    if namespaces.mapping.is_some() {
+    if namespaces.has_user() {
         become_root()?;
     }
     // All are opened first: the paths mean the host's files only until a mount namespace is joined.
     let opened: Vec<(File, &Join)> = namespaces.join.iter().map(open).collect::<Result<_, _>>()?;
     for (file, join) in opened {
+        if namespaces.join_user.is_some() && is_ours(&file, join) {
+            continue;
+        }
         setns(file, join.kind)
             .map_err(|errno| failed(format!("join '{}'", join.path.display()), errno))?;
     }
@@ -45,6 +49,22 @@ pub fn enter(plan: &Plan) -> Result<String, Error> {
     Ok(cgroups)
 }
 
+/// Whether we are in that namespace already: whoever went ahead entered what it could.
+fn is_ours(file: &File, join: &Join) -> bool {
+    let name = match join.kind {
+        CloneFlags::CLONE_NEWNET => "net",
+        CloneFlags::CLONE_NEWIPC => "ipc",
+        CloneFlags::CLONE_NEWUTS => "uts",
+        CloneFlags::CLONE_NEWCGROUP => "cgroup",
+        _ => return false,
+    };
+    let ours = std::fs::metadata(format!("/proc/self/ns/{name}"));
+    match (file.metadata(), ours) {
+        (Ok(there), Ok(ours)) => (there.dev(), there.ino()) == (ours.dev(), ours.ino()),
+        _ => false,
+    }
+}
+
 /// A host that keeps CAP_NET_ADMIN from us (systemd-nspawn does, unless told otherwise) gets its
 /// containers with `lo` down, as the kernel makes it: most need no network of their own at all.
 fn loopback_up() -> Result<(), Error> {
@@ -54,7 +74,7 @@ fn loopback_up() -> Result<(), Error> {
     }
 }
 
-fn open(join: &Join) -> Result<(File, &Join), Error> {
+pub(super) fn open(join: &Join) -> Result<(File, &Join), Error> {
     open_one(join).map(|file| (file, join))
 }
 

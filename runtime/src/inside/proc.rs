@@ -16,7 +16,8 @@ use nix::fcntl::{OFlag, ResolveFlag};
 use nix::sys::stat::fstat;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
-use super::mounts::new_tree;
+use super::trees::new_tree;
+use crate::plan::Tuning;
 use crate::sys::open::open_resolved;
 
 /// The number of the root directory in every proc file system.
@@ -28,7 +29,7 @@ pub struct Proc(OwnedFd);
 impl Proc {
     /// One of our own, or the container's.
     pub fn open() -> Result<Proc, String> {
-        let proc = new_tree("proc", "proc", &[]).or_else(|_| containers())?;
+        let proc = new_tree("proc", "proc", &Tuning::default()).or_else(|_| containers())?;
         match is_root_of_proc(&proc) {
             Ok(true) => Ok(Proc(proc)),
             _ => Err("'/proc' is not a proc file system".to_owned()),

@@ -11,7 +11,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, chroot, fchdir, pivot_root};
 
 use super::beneath::Beneath;
-use super::mounts::{attach, change, clone_tree};
+use super::trees::{attach, change, clone_tree_at};
 use super::{Error, failed};
 use crate::plan::{Entry, Plan, Propagation, Root};
 
@@ -27,30 +27,35 @@ pub struct NewRoot {
     pub cgroups: String,
 }
 
-/// Cuts the mounts off from the host's as far as asked, and makes the root a mount of its own.
-pub fn prepare(plan: &Plan, cgroups: String) -> Result<NewRoot, Error> {
-    let root = &plan.root;
+/// Makes the root a mount of its own. `opened` is its directory, if the host's side has opened it.
+pub fn prepare(root: &Root, opened: Option<OwnedFd>, cgroups: String) -> Result<NewRoot, Error> {
     let shown = root.path.display();
-    let directory = if root.entry == Entry::Chroot {
-        open_dir(&root.path)?
+    let directory = match opened {
+        Some(directory) => directory,
+        None => open_dir(&root.path)?,
+    };
+    let tree = if root.entry == Entry::Chroot {
+        directory
     } else {
-        propagate_all(root)?;
-        let tree =
-            clone_tree(&root.path, true).map_err(|why| failed(format!("bind '{shown}'"), why))?;
-        attach(&tree, &open_dir(&root.path)?)
+        let tree = clone_tree_at(&directory, true)
+            .map_err(|why| failed(format!("bind '{shown}'"), why))?;
+        attach(&tree, &directory)
             .map_err(|why| failed(format!("bind '{shown}' over itself"), why))?;
         tree
     };
     Ok(NewRoot {
         path: root.path.clone(),
-        beneath: Beneath::new(directory),
+        beneath: Beneath::new(tree),
         cgroups,
     })
 }
 
-/// The first mounts decide what travels: slave by default, so that the host's later mounts appear in
+/// Cuts our mounts off from the host's as far as asked: slave by default, so that the host's later mounts appear in
 /// bind mounts, but none of the container's on the host.
-fn propagate_all(root: &Root) -> Result<(), Error> {
+pub fn cut_off(root: &Root) -> Result<(), Error> {
+    if root.entry == Entry::Chroot {
+        return Ok(());
+    }
     let how = match root.propagation {
         Propagation::Shared => MsFlags::MS_SHARED,
         Propagation::Private => MsFlags::MS_PRIVATE,

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use super::{Error, failed};
 use crate::ladder::ChildEnd;
+use crate::sys::signals::end_on_request;
 
 /// Who releases the payload.
 #[derive(Debug)]
@@ -51,8 +52,9 @@ impl StartGate {
                 Ok(true) => Ok(()),
                 _ => Err(Error::Orphaned),
             },
-            StartGate::Pipes { start, .. } => (&mut &*start)
-                .read_exact(&mut [0])
+            StartGate::Pipes { start, .. } => end_on_request()
+                .map_err(std::io::Error::from)
+                .and_then(|()| (&mut &*start).read_exact(&mut [0]))
                 .map_err(|error| failed("wait for 'start'", error)),
         }
     }

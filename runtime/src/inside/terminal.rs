@@ -17,7 +17,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs};
 use nix::unistd::{dup2, fchown};
 
 use super::mask::is_null;
-use super::mounts::{attach, copy_of};
+use super::trees::{attach, clone_tree_at};
 use super::{Error, failed};
 use crate::plan::Payload;
 use crate::sys::terminal;
@@ -94,7 +94,7 @@ fn mount_console() -> Result<(), String> {
     if !is_file || magic == PROC_SUPER_MAGIC || magic == SYSFS_MAGIC {
         return Err("the root file system has something else there".to_owned());
     }
-    attach(copy_of(std::io::stdin())?, place)
+    attach(clone_tree_at(std::io::stdin(), false)?, place)
 }
 
 fn place_of_console(console: &Path) -> std::io::Result<File> {

@@ -5,16 +5,16 @@ use nix::unistd::{Pid, getuid};
 use std::fs::File;
 
 use super::{
-    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, rungs, step,
-    write_pid_file,
+    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, rungs, sources, step,
 };
 use crate::bundle::Bundle;
+use crate::cgroup::{self, Made};
+use crate::hooks;
 use crate::inside::{self, StartGate, Task};
 use crate::ladder::{HostEnd, ladder};
-use crate::plan::{Cgroup, Namespaces, Plan};
+use crate::plan::{Cgroup, Namespaces, Place, Plan};
 use crate::record::{Claim, HookState, ProcessId, State};
-use crate::sys::clone::{Child, spawn};
-use crate::{cgroup, hooks};
+use crate::sys::clone::{Child, TIME, spawn};
 
 /// Clones, sets up, records. On failure nothing of it is left.
 pub fn give(
@@ -29,28 +29,39 @@ pub fn give(
         bundle: bundle.dir.clone(),
         annotations: bundle.annotations.clone().into_iter().collect(),
     };
-    if let Cgroup::Own { path, .. } = &plan.cgroup {
+    if let Cgroup::Own(own) = &plan.cgroup
+        && let Place::Path(path) = &own.place
+    {
         cgroup::must_be_free(path)?;
         claim.intend(path)?;
     }
     let (host_end, child_end) = ladder().map_err(|errno| step("make the ladder", errno))?;
+    let (sources, asks) = match plan.from_host() {
+        0 => (None, None),
+        _ => ladder()
+            .map(|(host, child)| (Some(host), Some(child)))
+            .map_err(|errno| step("make a ladder", errno))?,
+    };
     let ends = Ends {
         ladder: child_end,
+        sources: asks,
         console: console.child_end()?,
         gate: gate(request, claim)?,
     };
     if request.start == StartedBy::UsInForeground {
         rungs::hold_signals()?;
     }
-    let mut child = clone(plan, request, &seen, ends)?;
-    let made = bring_up(plan, &mut child, &host_end, &seen)
-        .and_then(|()| record(bundle, plan, request, &child))
+    let mut child = clone(plan, request, (&seen, &host_end), ends)?;
+    let home = match settle(plan, &child) {
+        Ok(home) => home,
+        Err(error) => return Err(undo(plan, child, None, &seen, error)),
+    };
+    let made = bring_up(plan, &mut child, (&host_end, sources), &seen)
+        .and_then(|()| record(bundle, plan, request, &child, home.as_ref()))
         .and_then(|state| {
             let terminal = console.serve()?;
             claim.write(&state)?;
-            if let Some(path) = &request.pid_file {
-                write_pid_file(path, child.pid)?;
-            }
+            request.handles.give(&child)?;
             Ok((state, terminal))
         });
     match made {
@@ -60,19 +71,19 @@ pub fn give(
             terminal,
             ladder: host_end,
         }),
-        Err(error) => Err(undo(plan, child, &seen, error)),
+        Err(error) => Err(undo(plan, child, home.as_ref(), &seen, error)),
     }
 }
 
 /// Everything that was done for a container that will not be. The error may learn how the child
 /// ended.
-fn undo(plan: &Plan, child: Child, seen: &HookState, error: Error) -> Error {
+fn undo(plan: &Plan, child: Child, home: Option<&Made>, seen: &HookState, error: Error) -> Error {
     let end = kill_child(&child);
-    if let Cgroup::Own { path, .. } = &plan.cgroup {
+    if let Some(home) = home {
         // What cannot be removed now is removed when the name is used again.
-        let _ = cgroup::remove(path);
+        let _ = home.remove();
     }
-    let _ = hooks::run(
+    let _ = hooks::run_all(
         "poststop",
         plan.hooks.poststop().as_deref(),
         &seen.text("stopped", None),
@@ -91,23 +102,54 @@ fn gate(request: &Request, claim: &Claim) -> Result<StartGate, Error> {
     StartGate::open(&start, &outcome).map_err(|error| step("open the start pipes", error))
 }
 
-fn clone(plan: &Plan, request: &Request, seen: &HookState, ends: Ends) -> Result<Child, Error> {
+fn clone(
+    plan: &Plan,
+    request: &Request,
+    (seen, ladder): (&HookState, &HostEnd),
+    ends: Ends,
+) -> Result<Child, Error> {
     let namespaces = &plan.namespaces;
-    if namespaces.any() {
+    let is_root = rungs::is_root();
+    if namespaces.any() && is_root {
         rungs::become_undumpable()?;
     }
     let task = Task::Make { plan, state: seen };
+    let ahead = namespaces.ahead(is_root);
     let inside = inside::Child {
         ladder: ends.ladder,
         console: ends.console,
+        sources: ends.sources,
         gate: ends.gate,
         passed: request.passed.clone(),
         session_keyring: !request.wishes.no_new_keyring,
+        goes_ahead: ahead.is_some(),
+        unprivileged: !is_root,
     };
-    with_borrowed_namespaces(namespaces, || {
-        spawn(namespaces.clone_flags, || inside::run(&task, inside))
+    let make = |flags| {
+        spawn(flags, || inside::run(&task, inside))
             .map_err(|errno| step("make the container's first process", errno))
-    })
+    };
+    let child = match ahead {
+        Some(flags) => make(flags).and_then(|first| follow(namespaces, first, ladder)),
+        None => with_borrowed_namespaces(namespaces, || make(namespaces.clone_flags)),
+    }?;
+    if namespaces.any() {
+        rungs::become_undumpable()?;
+    }
+    Ok(child)
+}
+
+/// From the process that goes ahead to the one that it makes.
+fn follow(namespaces: &Namespaces, first: Child, ladder: &HostEnd) -> Result<Child, Error> {
+    let mapped = namespaces.mapping.as_ref().map_or(Ok(()), |mapping| {
+        idmap::write(mapping, first.pid)?;
+        rungs::go(ladder)
+    });
+    mapped
+        .and_then(|()| rungs::await_successor(&first, ladder))
+        .inspect_err(|_| {
+            kill_child(&first);
+        })
 }
 
 /// Namespaces of PIDs and of time are felt by children only, so the parent enters them for the
@@ -116,7 +158,7 @@ fn with_borrowed_namespaces(
     namespaces: &Namespaces,
     make: impl FnOnce() -> Result<Child, Error>,
 ) -> Result<Child, Error> {
-    let (pid, time) = (CloneFlags::CLONE_NEWPID, rungs::TIME);
+    let (pid, time) = (CloneFlags::CLONE_NEWPID, TIME);
     let borrows = |kind| namespaces.join_before.iter().any(|join| join.kind == kind);
     let kinds = [
         (borrows(pid), pid),
@@ -137,7 +179,7 @@ fn with_children_elsewhere(
     let mut ours = Vec::new();
     for (kind, path) in [
         (CloneFlags::CLONE_NEWPID, "/proc/self/ns/pid"),
-        (rungs::TIME, "/proc/self/ns/time"),
+        (TIME, "/proc/self/ns/time"),
     ] {
         if kinds.contains(kind) {
             let file = File::open(path);
@@ -169,37 +211,67 @@ fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
         setns(file, join.kind).map_err(|errno| step(format!("join '{shown}'"), errno))?;
     }
     if let Some(offsets) = &namespaces.new_time {
-        unshare(rungs::TIME).map_err(|errno| step("make a time namespace", errno))?;
+        unshare(TIME).map_err(|errno| step("make a time namespace", errno))?;
         std::fs::write("/proc/self/timens_offsets", offsets.concat())
             .map_err(|error| step("set linux.timeOffsets", error))?;
     }
     Ok(())
 }
 
-/// What only the host may do for the child, and then the rungs up to READY.
+/// What only the host may do for the child, before it does anything itself.
+fn settle(plan: &Plan, child: &Child) -> Result<Option<Made>, Error> {
+    rungs::score_and_limit(&plan.payload, child.pid)?;
+    let namespaces = &plan.namespaces;
+    let mapping = namespaces.mapping.as_ref();
+    if let Some(mapping) = mapping.filter(|_| namespaces.ahead(rungs::is_root()).is_none()) {
+        idmap::write(mapping, child.pid)?;
+    }
+    match &plan.cgroup {
+        Cgroup::Stay => Ok(None),
+        Cgroup::Own(own) => Ok(Some(cgroup::settle(own, child.pid)?)),
+    }
+}
+
+/// The rungs up to READY.
 fn bring_up(
     plan: &Plan,
     child: &mut Child,
-    ladder: &HostEnd,
+    (ladder, sources): (&HostEnd, Option<HostEnd>),
     seen: &HookState,
 ) -> Result<(), Error> {
-    rungs::score_and_limit(&plan.payload, child.pid)?;
-    if let Some(mapping) = &plan.namespaces.mapping {
-        idmap::write(mapping, child.pid)?;
-    }
-    if let Cgroup::Own { path, resources } = &plan.cgroup {
-        cgroup::join(path, resources, child.pid)?;
-    }
-    let pid = child.pid.as_raw();
-    rungs::until_ready(ladder, child, || {
-        let text = seen.text("creating", Some(pid));
-        hooks::run("prestart", plan.hooks.prestart().as_deref(), &text)?;
-        let create = plan.hooks.create_runtime().as_deref();
-        Ok(hooks::run("createRuntime", create, &text)?)
-    })
+    let mut helper = None;
+    let open = |child: &Child| {
+        if let Some(to) = sources {
+            helper = Some(sources::serve(plan, child, to)?);
+        }
+        Ok(())
+    };
+    let ready = rungs::until_ready(ladder, child, open, |child| host_hooks(plan, child, seen));
+    helper.as_ref().and_then(kill_child);
+    ready
 }
 
-fn record(bundle: &Bundle, plan: &Plan, request: &Request, child: &Child) -> Result<State, Error> {
+fn host_hooks(plan: &Plan, child: &Child, seen: &HookState) -> Result<(), Error> {
+    let place = hooks::Place {
+        dir: Some(&seen.bundle),
+        ..hooks::Place::default()
+    };
+    let text = |status| seen.text(status, Some(child.pid.as_raw()));
+    // Hooks of this kind are from a time at which the container counted as created by now.
+    let prestart = plan.hooks.prestart().as_deref();
+    hooks::run_at(place, "prestart", prestart, &text("created"))?;
+    let create = plan.hooks.create_runtime().as_deref();
+    let creating = text("creating");
+    Ok(hooks::run_at(place, "createRuntime", create, &creating)?)
+}
+
+fn record(
+    bundle: &Bundle,
+    plan: &Plan,
+    request: &Request,
+    child: &Child,
+    home: Option<&Made>,
+) -> Result<State, Error> {
     let process = |pid| ProcessId::of(pid).map_err(|error| step("look at the child", error));
     Ok(State {
         id: request.id.as_str().to_owned(),
@@ -212,10 +284,8 @@ fn record(bundle: &Bundle, plan: &Plan, request: &Request, child: &Child) -> Res
         rootfs: bundle.rootfs.clone(),
         created: crate::clock::now(),
         owner: getuid().as_raw(),
-        cgroup: match &plan.cgroup {
-            Cgroup::Own { path, .. } => Some(path.clone()),
-            Cgroup::Stay => None,
-        },
+        cgroup: home.map(|home| home.path.clone()),
+        unit: home.and_then(|home| home.unit.clone()),
         own_pid_namespace: plan.namespaces.has_new_pid(),
         annotations: bundle.annotations.clone().into_iter().collect(),
         poststart: plan.hooks.poststart().clone().unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! Ending a container and forgetting it; making way for one of the same name.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -33,8 +34,8 @@ pub fn make_way(claim: &Claim) -> Result<(), Error> {
 }
 
 /// Ends what still runs, removes the cgroup, runs the poststop hooks, clears the record. The claim
-/// stays. A poststop hook that fails is told to the caller but stops nothing.
-pub fn end_and_forget(claim: &Claim, state: &State) -> Result<Option<hooks::Error>, Error> {
+/// stays. Poststop hooks that fail are told to the caller but stop nothing.
+pub fn end_and_forget(claim: &Claim, state: &State) -> Result<Vec<hooks::Error>, Error> {
     if let Some(path) = state
         .cgroup
         .as_ref()
@@ -44,17 +45,21 @@ pub fn end_and_forget(claim: &Claim, state: &State) -> Result<Option<hooks::Erro
         cgroup::signal(path, Signal::SIGKILL);
         cgroup::thaw(path)?;
     }
-    kill_and_wait(&state.init)?;
-    if let Some(path) = &state.cgroup {
-        cgroup::remove(path)?;
+    end(&state.init)?;
+    if let Some(made) = state.made() {
+        made.remove()?;
     }
     claim.clear()?;
     let text = state.for_hooks().text("stopped", None);
-    Ok(hooks::run("poststop", Some(&state.poststop), &text).err())
+    Ok(hooks::run_all("poststop", Some(&state.poststop), &text))
 }
 
+/// How long a killed process may take: one that somebody has frozen, or that hangs in the kernel,
+/// takes for ever.
+const LONGEST_DEATH: Duration = Duration::from_secs(10);
+
 /// Kills a process and waits until it is gone. One that is gone already is fine.
-fn kill_and_wait(process: &ProcessId) -> Result<(), Error> {
+pub fn end(process: &ProcessId) -> Result<(), Error> {
     let failed = |errno| step(format!("kill process {}", process.pid), errno);
     let pidfd = match pidfd_open(Pid::from_raw(process.pid)) {
         Err(Errno::ESRCH) => return Ok(()),
@@ -68,13 +73,23 @@ fn kill_and_wait(process: &ProcessId) -> Result<(), Error> {
         Err(Errno::ESRCH) => return Ok(()),
         other => other.map_err(failed)?,
     }
+    match ends_within(&pidfd, LONGEST_DEATH).map_err(failed)? {
+        true => Ok(()),
+        false => Err(failed(Errno::ETIMEDOUT)),
+    }
+}
+
+fn ends_within(pidfd: &OwnedFd, limit: Duration) -> nix::Result<bool> {
+    let end = Instant::now() + limit;
     loop {
+        let left = end.saturating_duration_since(Instant::now()).as_millis();
+        let timeout = PollTimeout::try_from(left as i32).unwrap_or(PollTimeout::MAX);
         match poll(
             &mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)],
-            PollTimeout::NONE,
+            timeout,
         ) {
             Err(Errno::EINTR) => {}
-            other => return other.map(drop).map_err(failed),
+            other => return other.map(|ready| ready > 0),
         }
     }
 }

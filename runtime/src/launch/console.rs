@@ -5,9 +5,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::sys::termios::{OutputFlags, SetArg, tcgetattr, tcsetattr};
+
 use super::{Error, step};
 use crate::plan::Program;
-use crate::sys::terminal;
+use crate::sys::{descriptors, terminal};
 
 /// What becomes of the terminal's master.
 #[derive(Debug)]
@@ -76,6 +79,8 @@ impl Console {
             Console::Here { ours, childs } => {
                 drop(childs);
                 let terminal = Terminal(receive(&ours)?);
+                leave_line_ends(&terminal.0)
+                    .map_err(|errno| step("set the terminal's output mode", errno))?;
                 // Before the program can ask for it.
                 terminal.fit();
                 Ok(Some(terminal))
@@ -94,6 +99,18 @@ impl Terminal {
     }
 }
 
+/// What we hand on goes to a terminal of its own, which returns the carriage itself, or to a file
+/// or pipe, which wants none of that.
+fn leave_line_ends(master: &File) -> nix::Result<()> {
+    let mut mode = tcgetattr(master)?;
+    mode.output_flags.remove(OutputFlags::ONLCR);
+    tcsetattr(master, SetArg::TCSANOW, &mode)
+}
+
 fn receive(socket: &UnixStream) -> Result<File, Error> {
-    terminal::receive(socket).map_err(|errno| step("take the terminal over", errno))
+    let received = descriptors::receive(socket, &mut [0; 64])
+        .and_then(|(_, master)| master.ok_or(Errno::ENOMSG));
+    received
+        .map(File::from)
+        .map_err(|errno| step("take the terminal over", errno))
 }

@@ -11,13 +11,13 @@ use std::path::PathBuf;
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 
-use super::{Console, Error, Terminal, kill_child, rungs, step, write_pid_file};
+use super::{Console, Error, Handles, Terminal, kill_child, rungs, step};
 use crate::cgroup::{self, Below};
 use crate::inside::{self, Passed, StartGate, Target, Task};
-use crate::ladder::{HostEnd, Said, ladder};
+use crate::ladder::{HostEnd, ladder};
 use crate::plan::Payload;
 use crate::record::{ProcessId, State};
-use crate::sys::clone::{Child, spawn};
+use crate::sys::clone::{Child, TIME, spawn};
 use crate::sys::process::{End, pidfd_open};
 
 const KINDS: [(&str, CloneFlags); 8] = [
@@ -28,7 +28,7 @@ const KINDS: [(&str, CloneFlags); 8] = [
     ("ipc", CloneFlags::CLONE_NEWIPC),
     ("uts", CloneFlags::CLONE_NEWUTS),
     ("cgroup", CloneFlags::CLONE_NEWCGROUP),
-    ("time", rungs::TIME),
+    ("time", TIME),
 ];
 
 /// What joins a container, and how.
@@ -38,8 +38,8 @@ pub struct Visit {
     pub payload: Payload,
     /// Whether nobody waits for it.
     pub detached: bool,
-    /// Where its number is written, if anywhere.
-    pub pid_file: Option<PathBuf>,
+    /// How the caller gets hold of it.
+    pub handles: Handles,
     /// Where its terminal goes.
     pub console_socket: Option<PathBuf>,
     /// Cgroups below the container's own to be in instead.
@@ -67,9 +67,12 @@ pub fn join(state: &State, visit: &Visit) -> Result<Guest, Error> {
     let inside = inside::Child {
         ladder: child_end,
         console: console.child_end()?,
+        sources: None,
         gate: StartGate::Parent,
         passed: visit.passed.clone(),
         session_keyring: true,
+        goes_ahead: false,
+        unprivileged: !rungs::is_root(),
     };
     if !visit.detached {
         rungs::hold_signals()?;
@@ -163,18 +166,18 @@ fn send(
     inside: inside::Child,
     ladder: &HostEnd,
 ) -> Result<Child, Error> {
-    rungs::become_undumpable()?;
+    if rungs::is_root() {
+        rungs::become_undumpable()?;
+    }
     let task = Task::Join { payload, target };
     let first = spawn(0, || inside::run(&task, inside))
         .map_err(|errno| step("make a process for the program", errno))?;
+    rungs::become_undumpable()?;
     // While it still is what we are: later it takes a right that we may not have.
-    let limited = rungs::score_and_limit(payload, first.pid).and_then(|()| rungs::go(ladder));
-    match limited.and_then(|()| rungs::listen(ladder)) {
-        Ok(Said::Joined(number)) => rungs::successor(&first, number),
-        Ok(Said::Failed(sentence)) => Err(undo(&first, Error::Inside(sentence))),
-        Ok(_) => Err(undo(&first, Error::Died(String::new()))),
-        Err(error) => Err(undo(&first, error)),
-    }
+    rungs::score_and_limit(payload, first.pid)
+        .and_then(|()| rungs::go(ladder))
+        .and_then(|()| rungs::await_successor(&first, ladder))
+        .map_err(|error| undo(&first, error))
 }
 
 /// What only the host may do for the child, and then the rungs up to READY.
@@ -185,9 +188,6 @@ fn bring_up(
     ladder: &HostEnd,
 ) -> Result<(), Error> {
     cgroup::enter(&state.home(), &visit.cgroups, child.pid)?;
-    rungs::until_ready(ladder, child, || Ok(()))?;
-    match &visit.pid_file {
-        Some(path) => write_pid_file(path, child.pid),
-        None => Ok(()),
-    }
+    rungs::until_ready(ladder, child, |_| Ok(()), |_| Ok(()))?;
+    visit.handles.give(child)
 }

@@ -7,17 +7,21 @@
 mod birth;
 mod clear;
 mod console;
+mod handles;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "newuidmap and newgidmap alone may map a user's ranges"
+)]
 mod idmap;
 mod join;
 mod raw_mode;
 mod relay;
 mod rungs;
+mod sources;
 mod wait;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-
-use nix::unistd::Pid;
 
 use crate::ladder::HostEnd;
 use crate::record::{self, Id, Registry, State};
@@ -25,8 +29,9 @@ use crate::sys::clone::Child;
 use crate::sys::process::{End, pidfd_send_signal, wait as wait_for};
 use crate::{bundle, cgroup, facts, hooks, plan};
 
-pub use clear::end_and_forget;
+pub use clear::{end, end_and_forget};
 pub use console::{Console, Terminal};
+pub use handles::Handles;
 pub use join::{Guest, Visit, join};
 pub use wait::supervise;
 
@@ -77,8 +82,8 @@ pub struct Request {
     pub bundle: PathBuf,
     /// Who starts it.
     pub start: StartedBy,
-    /// Where its number is written, if anywhere.
-    pub pid_file: Option<PathBuf>,
+    /// How the caller gets hold of it.
+    pub handles: Handles,
     /// Where its terminal goes.
     pub console_socket: Option<PathBuf>,
     /// What the command line adds.
@@ -115,6 +120,9 @@ pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
     let bundle = bundle::read(&request.bundle)?;
     let facts = facts::Facts::read();
     let mut plan = plan::plan(&bundle, &facts, request.id.as_str(), request.wishes)?;
+    if request.wishes.rootless.unwrap_or(facts.rootless) {
+        settle(&mut plan)?;
+    }
     if plan.namespaces.can_join_last() && facts::proc_takes_namespace() {
         plan.join_pids_last();
     }
@@ -136,6 +144,19 @@ pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
             Err(error)
         }
     }
+}
+
+/// A user's container gets a cgroup of its own where the user may make one, and else stays; but what
+/// was to be limited must be.
+fn settle(plan: &mut plan::Plan) -> Result<(), Error> {
+    // A scope is made by systemd, which may do it.
+    if let plan::Cgroup::Own(own) = &plan.cgroup
+        && let plan::Place::Path(path) = &own.place
+        && !cgroup::may_make(path)
+    {
+        plan.cgroup = plan.cgroup.without_permission()?;
+    }
+    Ok(())
 }
 
 impl Waiting {
@@ -168,14 +189,21 @@ fn step(what: impl Into<String>, cause: impl Into<std::io::Error>) -> Error {
     }
 }
 
-/// What the child may hold besides its plan: nothing of these three is a host path.
+/// What the child may hold besides its plan: nothing of these is a host path.
 struct Ends {
     ladder: crate::ladder::ChildEnd,
     console: Option<OwnedFd>,
+    sources: Option<crate::ladder::ChildEnd>,
     gate: crate::inside::StartGate,
 }
 
-fn write_pid_file(path: &std::path::Path, pid: Pid) -> Result<(), Error> {
-    record::write_whole(path, pid.to_string().as_bytes(), 0o644)
-        .map_err(|error| step(format!("write pid file '{}'", path.display()), error))
+/// An error and its causes in one sentence.
+fn sentence(error: &Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        sentence = format!("{sentence}: {error}");
+        cause = error.source();
+    }
+    sentence
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 /// What the terminal was before, for as long as it is something else.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -18,6 +18,7 @@ impl RawMode {
         let before = tcgetattr(std::io::stdin()).ok()?;
         let mut raw = before.clone();
         cfmakeraw(&mut raw);
+        raw.output_flags |= OutputFlags::OPOST;
         *BEFORE.lock().ok()? = Some(before);
         let told = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {

@@ -1,19 +1,15 @@
 //! The rungs of the ladder that a start and an exec have in common.
 
-use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::SigSet;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 
 use super::{Error, step};
+use crate::inside;
 use crate::ladder::{HostEnd, Said};
 use crate::plan::Payload;
-use crate::sys;
 use crate::sys::clone::Child;
 use crate::sys::process::{pidfd_open, wait};
-
-/// What nix has no name for.
-pub const TIME: CloneFlags = CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
 
 /// From here on signals are the payload's; they wait until it can have them.
 pub fn hold_signals() -> Result<(), Error> {
@@ -22,37 +18,51 @@ pub fn hold_signals() -> Result<(), Error> {
         .map_err(|errno| step("hold signals back", errno))
 }
 
-/// Before the first namespace is entered or shared: else a process in it could trace us or open our
+/// Before the first namespace is entered or shared (but see [`is_root`]: a child without privileges
+/// does it itself once its maps are written): else a process in it could trace us or open our
 /// descriptors through /proc (CVE-2016-9962).
 pub fn become_undumpable() -> Result<(), Error> {
     prctl::set_dumpable(false).map_err(|errno| step("become undumpable", errno))
 }
 
-/// The score before any id map: afterwards its file belongs to the user namespace.
+/// Sets what holds for a child of ours. Without privileges that is the child's own to do.
 pub fn score_and_limit(payload: &Payload, pid: Pid) -> Result<(), Error> {
-    if let Some(score) = payload.oom_score {
-        std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
-            .map_err(|error| step(format!("set process.oomScoreAdj to {score}"), error))?;
+    if !is_root() {
+        return Ok(());
     }
-    for limit in &payload.limits {
-        sys::process::set_limit(pid, limit.resource, limit.soft, limit.hard)
-            .map_err(|errno| step(format!("set limit '{}'", limit.name), errno))?;
-    }
-    Ok(())
+    inside::score_and_limit(payload, Some(pid)).map_err(|error| Error::Inside(error.to_string()))
 }
 
-/// Lets the child set up; `hooks` is what it may ask for on its way. Another process may go on in its
-/// place; then that one is `child`.
+/// Whether we have the privileges of root. Those who do not can neither write to the files of a
+/// child that is undumpable, nor change one that has become another user.
+pub fn is_root() -> bool {
+    geteuid().is_root()
+}
+
+/// The process that `first` says it has made to go on in its place.
+pub fn await_successor(first: &Child, ladder: &HostEnd) -> Result<Child, Error> {
+    match listen(ladder)? {
+        Said::Joined(number) => successor(first, number),
+        Said::Failed(sentence) => Err(Error::Inside(sentence)),
+        said => Err(unexpected(said)),
+    }
+}
+
+/// Lets the child set up; `sources` and `hooks` are what it may ask for on its way. Another process
+/// may go on in its place; then that one is `child`.
 pub fn until_ready(
     ladder: &HostEnd,
     child: &mut Child,
-    hooks: impl Fn() -> Result<(), Error>,
+    sources: impl FnOnce(&Child) -> Result<(), Error>,
+    hooks: impl Fn(&Child) -> Result<(), Error>,
 ) -> Result<(), Error> {
     go(ladder)?;
+    let mut sources = Some(sources);
     loop {
         match listen(ladder)? {
+            Said::Sources => sources.take().map_or(Ok(()), |open| open(child))?,
             Said::Hooks => {
-                hooks()?;
+                hooks(child)?;
                 go(ladder)?;
             }
             Said::Joined(number) => {
@@ -62,7 +72,7 @@ pub fn until_ready(
             }
             Said::Ready => return Ok(()),
             Said::Failed(sentence) => return Err(Error::Inside(sentence)),
-            said @ Said::Closed => return Err(unexpected(said)),
+            said @ (Said::Closed | Said::Next) => return Err(unexpected(said)),
         }
     }
 }

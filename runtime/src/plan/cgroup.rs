@@ -1,13 +1,17 @@
 //! Whether the container gets a cgroup of its own.
 //!
-//! A container that asks for no limits stays where it was started: below a systemd unit that is
-//! the unit's cgroup, and a payload that left it would be lost to systemd.
+//! A container that asks for no limits and is started by a service of systemd's stays in the service's
+//! cgroup, which holds limits already, and a payload that left it would be lost to systemd. Any other
+//! gets one of its own.
 
 use std::path::{Component, Path, PathBuf};
 
-use oci_spec::runtime::{Linux, LinuxDeviceCgroup, LinuxDeviceType, LinuxPids, LinuxResources};
+use oci_spec::runtime::LinuxResources;
 
-use super::Error;
+use super::rules::{self, Rule};
+use super::scope::{self, Scope};
+use super::{Error, Wishes};
+use crate::bundle::Bundle;
 use crate::facts::{CgroupMode, Facts};
 
 /// Where the container's processes are accounted.
@@ -16,23 +20,71 @@ pub enum Cgroup {
     /// In the cgroup that the runtime was started in.
     Stay,
     /// In one of its own.
-    Own {
-        /// From the root of the hierarchy.
-        path: PathBuf,
-        /// What it is limited to.
-        resources: Box<LinuxResources>,
-    },
+    Own(Box<Own>),
+}
+
+/// A cgroup of the container's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Own {
+    /// Where, and who makes it.
+    pub place: Place,
+    /// What it is limited to.
+    pub resources: LinuxResources,
+    /// Which devices may be used in it.
+    pub devices: DeviceRules,
+}
+
+/// Who makes a cgroup.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    /// We do, at this path from the root of the hierarchy.
+    Path(PathBuf),
+    /// systemd does, as a unit.
+    Scope(Scope),
+}
+
+/// Device rules and how much depends on them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceRules {
+    /// The last one that speaks of a device holds.
+    pub list: Vec<Rule>,
+    /// Whether the container may do without them: nobody in it could make a node, and the
+    /// configuration has no rules of its own.
+    pub dispensable: bool,
+}
+
+impl Cgroup {
+    /// What remains where none can be made: staying, unless there is something to limit.
+    pub fn without_permission(&self) -> Result<Cgroup, Error> {
+        match self {
+            Cgroup::Own(own) if asks_for_limits(&own.resources) => {
+                let reason = match &own.place {
+                    Place::Path(path) => format!("cgroup '{}'", path.display()),
+                    Place::Scope(scope) => format!("scope '{}'", scope.unit),
+                } + " cannot be made by this user\nhelp: have a cgroup delegated (Delegate=yes), or \
+                     remove the limits";
+                Err(refused("linux.resources", &reason))
+            }
+            _ => Ok(Cgroup::Stay),
+        }
+    }
 }
 
 /// Decides, and refuses what could not be applied.
-pub fn plan(linux: &Linux, facts: &Facts, id: &str) -> Result<Cgroup, Error> {
+pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<Cgroup, Error> {
+    let linux = &bundle.linux;
     let asked = linux
         .cgroups_path()
         .as_deref()
         .filter(|path| !path.as_os_str().is_empty());
-    let resources = linux.resources().clone().unwrap_or_default();
-    let resources = self::resources(resources, facts.cgroup_mode)?;
-    if asked.is_none() && !asks_for_limits(&resources) {
+    let mut resources = linux.resources().clone().unwrap_or_default();
+    let devices = DeviceRules {
+        list: rules::plan(resources.devices().as_deref().unwrap_or_default())?,
+        dispensable: facts.rootless && rules::are_default(&resources),
+    };
+    let asks = asked.is_some() || asks_for_limits(&resources) || wishes.systemd_cgroup;
+    let nothing_to_make = facts.cgroup_mode == CgroupMode::None || facts.is_service();
+    if !asks && nothing_to_make {
         return Ok(Cgroup::Stay);
     }
     if facts.cgroup_mode == CgroupMode::None {
@@ -41,38 +93,39 @@ pub fn plan(linux: &Linux, facts: &Facts, id: &str) -> Result<Cgroup, Error> {
         } else {
             "linux.resources"
         };
-        return Err(refused(
-            field,
-            "this host has no cgroups at '/sys/fs/cgroup'",
-        ));
+        let reason = "this host has no cgroups at '/sys/fs/cgroup'";
+        return Err(refused(field, reason));
     }
-    Ok(Cgroup::Own {
-        path: place(asked, facts, id)?,
-        resources: Box::new(resources),
-    })
-}
-
-/// Limits as a cgroup of this host can hold them.
-pub fn resources(mut resources: LinuxResources, mode: CgroupMode) -> Result<LinuxResources, Error> {
-    refuse(&resources, mode)?;
-    mend_pids(&mut resources);
-    if mode == CgroupMode::Unified {
-        resources.set_devices(None);
-    }
-    Ok(resources)
+    let place = match wishes.systemd_cgroup {
+        true => Place::Scope(scope::plan(asked, id, &bundle.annotations, facts)?),
+        false => Place::Path(place(asked, facts, id)?),
+    };
+    resources.set_devices(None);
+    Ok(Cgroup::Own(Box::new(Own {
+        place,
+        resources,
+        devices,
+    })))
 }
 
 /// An absolute path is one from the root of the hierarchy; a relative one, or none, is below ours.
+/// With version 2 it is beside ours instead, for a cgroup with processes has no limited ones below; but
+/// in a service, which may have been given what is below alone.
 fn place(asked: Option<&Path>, facts: &Facts, id: &str) -> Result<PathBuf, Error> {
     let path = asked.unwrap_or(Path::new(id));
-    if path.to_string_lossy().contains(':') {
-        let reason = "the form 'slice:prefix:name' of the systemd driver is not supported";
+    if !path.is_absolute() && path.to_string_lossy().matches(':').count() == 2 {
+        let reason = "the form 'slice:prefix:name' needs --systemd-cgroup";
         return Err(refused("linux.cgroupsPath", reason));
     }
     if path.components().any(|part| part == Component::ParentDir) {
         return Err(refused("linux.cgroupsPath", "must not contain '..'"));
     }
-    let path = facts.own_cgroup.join(path);
+    let beside = facts.cgroup_mode == CgroupMode::Unified && !facts.is_service();
+    let base = match facts.own_cgroup.parent().filter(|_| beside) {
+        Some(above) => above,
+        None => &facts.own_cgroup,
+    };
+    let path = base.join(path);
     if path == Path::new("/") {
         return Err(refused(
             "linux.cgroupsPath",
@@ -82,83 +135,11 @@ fn place(asked: Option<&Path>, facts: &Facts, id: &str) -> Result<PathBuf, Error
     Ok(path)
 }
 
-/// What no cgroup of this host could hold.
-fn refuse(resources: &LinuxResources, mode: CgroupMode) -> Result<(), Error> {
-    let unified = mode == CgroupMode::Unified;
-    let has_own_rules = !has_default_rules(resources);
-    if has_own_rules && unified {
-        let reason = "rules beyond the default ones are not supported with cgroup v2";
-        return Err(refused("linux.resources.devices", reason));
-    }
-    if resources
-        .rdma()
-        .as_ref()
-        .is_some_and(|list| !list.is_empty())
-    {
-        return Err(refused("linux.resources.rdma", "is not supported"));
-    }
-    if !unified
-        && resources
-            .unified()
-            .as_ref()
-            .is_some_and(|map| !map.is_empty())
-    {
-        return Err(refused("linux.resources.unified", "needs cgroup v2"));
-    }
-    Ok(())
-}
-
 /// The default device rules alone are no reason for a cgroup.
 fn asks_for_limits(resources: &LinuxResources) -> bool {
     let mut others = resources.clone();
     others.set_devices(None);
-    !has_default_rules(resources) || !is_empty(&others)
-}
-
-fn has_default_rules(resources: &LinuxResources) -> bool {
-    resources.devices().iter().flatten().all(is_default_rule)
-}
-
-/// "Nothing" and "everything", the two rules that default configurations begin with, and the
-/// devices that the specification promises to each container. The first is not enforced without a
-/// cgroup: what keeps a payload from other devices is that its /dev has none and that it lacks
-/// CAP_MKNOD.
-fn is_default_rule(rule: &LinuxDeviceCgroup) -> bool {
-    const PROMISED: [(i64, Option<i64>); 9] = [
-        (1, Some(3)),
-        (1, Some(5)),
-        (1, Some(7)),
-        (1, Some(8)),
-        (1, Some(9)),
-        (5, Some(0)),
-        (5, Some(1)),
-        (5, Some(2)),
-        (136, None),
-    ];
-    let any = rule.typ().is_none_or(|typ| typ == LinuxDeviceType::A);
-    let wildcard = |number: Option<i64>| number.filter(|number| *number >= 0);
-    let (major, minor) = (wildcard(rule.major()), wildcard(rule.minor()));
-    if any && major.is_none() && minor.is_none() {
-        return true;
-    }
-    let promised = |(a, b): &(i64, Option<i64>)| major == Some(*a) && minor == *b;
-    let mknod_only = rule.access().as_deref() == Some("m");
-    rule.allow()
-        && rule.typ() != Some(LinuxDeviceType::B)
-        && (PROMISED.iter().any(promised) || mknod_only)
-}
-
-/// Zero is a limit like any other, but a container needs one process to begin with.
-fn mend_pids(resources: &mut LinuxResources) {
-    if resources
-        .pids()
-        .as_ref()
-        .is_some_and(|pids| pids.limit() == 0)
-    {
-        let mut pids = LinuxPids::default();
-        pids.set_limit(1);
-        resources.set_pids(Some(pids));
-    }
+    !rules::are_default(resources) || !is_empty(&others)
 }
 
 /// Whether a section like `"cpu": {}` is all there is.
@@ -196,6 +177,13 @@ mod tests {
         .map(|plan| plan.cgroup)
     }
 
+    fn own(path: Value, resources: Value) -> Own {
+        match decide(path, resources).unwrap() {
+            Cgroup::Own(own) => *own,
+            Cgroup::Stay => panic!("it stays"),
+        }
+    }
+
     #[test]
     fn without_limits_nothing_is_joined() {
         let table = [
@@ -221,38 +209,32 @@ mod tests {
     fn a_path_says_where() {
         let table = [
             (json!("/a/b"), "/a/b"),
+            (json!("/a:b:c"), "/a:b:c"),
             (json!("x"), "/system.slice/web.service/x"),
         ];
         for (asked, wanted) in table {
-            let Cgroup::Own { path, .. } = decide(asked, json!(null)).unwrap() else {
-                panic!()
-            };
-            assert_eq!(path, Path::new(wanted));
+            let own = own(asked, json!(null));
+            assert_eq!(own.place, Place::Path(wanted.into()));
         }
-        let own = decide(json!(null), json!({"pids": {"limit": 0}})).unwrap();
-        let Cgroup::Own { path, resources } = own else {
-            panic!()
-        };
-        assert_eq!(path, Path::new("/system.slice/web.service/web"));
-        assert_eq!(resources.pids().as_ref().unwrap().limit(), 1);
+        let own = own(json!(null), json!({"pids": {"limit": 0}}));
+        let path = "/system.slice/web.service/web".into();
+        assert_eq!(own.place, Place::Path(path));
+        assert!(!own.devices.list.is_empty());
+    }
+
+    #[test]
+    fn rules_beyond_the_default_ones_are_a_reason_for_a_cgroup() {
+        let fuse = json!({"devices": [{"allow": true, "type": "c", "major": 10, "minor": 229}]});
+        let own = own(json!(null), fuse);
+        assert_eq!(own.devices.list[0].minor, Some(229));
+        assert!(!own.devices.dispensable);
     }
 
     #[test]
     fn what_cannot_be_applied_is_refused() {
-        let fuse = json!({"devices": [{"allow": true, "type": "c", "major": 10, "minor": 229}]});
-        let table = [
-            (json!("/../../x"), json!(null), "linux.cgroupsPath"),
-            (json!("/"), json!(null), "linux.cgroupsPath"),
-            (
-                json!("system.slice:sysc:web"),
-                json!(null),
-                "linux.cgroupsPath",
-            ),
-            (json!(null), fuse, "linux.resources.devices"),
-        ];
-        for (path, resources, name) in table {
-            let Error::Field { field, .. } = decide(path, resources).unwrap_err();
-            assert_eq!(field, name);
+        for path in ["/../../x", "/", "system.slice:sysc:web"] {
+            let Error::Field { field, .. } = decide(json!(path), json!(null)).unwrap_err();
+            assert_eq!(field, "linux.cgroupsPath");
         }
     }
 }

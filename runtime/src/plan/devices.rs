@@ -72,6 +72,8 @@ pub fn plan(linux: &Linux, mounts: &[MountStep], namespaces: &Namespaces) -> Dev
         .devices()
         .iter()
         .flatten()
+        // The link to the container's own terminals is made in any case.
+        .filter(|device| device.path() != Path::new("/dev/ptmx"))
         .filter_map(device)
         .collect();
     let mut nodes: Vec<Device> = ALWAYS
@@ -98,10 +100,10 @@ fn placing(mounts: &[MountStep], namespaces: &Namespaces) -> Placing {
         .iter()
         .rev()
         .find(|mount| mount.target == Path::new("/dev"));
-    let is_host = over_dev.is_some_and(|mount| matches!(mount.what, What::Bind { .. }));
+    let is_host = over_dev.is_some_and(|mount| matches!(mount.what, What::Bind(_)));
     if is_host || !namespaces.has_mount() {
         Placing::Leave
-    } else if namespaces.mapping.is_some() {
+    } else if namespaces.has_user() {
         Placing::Bind
     } else {
         Placing::Make

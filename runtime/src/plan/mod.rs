@@ -7,23 +7,32 @@ mod cgroup;
 mod devices;
 mod identity;
 mod limits;
+mod mount_options;
 mod mounts;
 mod namespaces;
+mod owners;
+mod rules;
+mod scope;
 mod seccomp;
 
 use std::path::PathBuf;
 
 use oci_spec::runtime::{Hooks, Linux, Process};
 
-pub use cgroup::{Cgroup, resources};
+pub use cgroup::{Cgroup, DeviceRules, Own, Place};
 pub use devices::{Device, Devices, Kind, Placing};
 pub use identity::{DEFAULT_UMASK, Identity};
 pub use limits::Limit;
-pub use mounts::{Attributes, MountStep, What};
+pub use mount_options::{Attributes, Tuning};
+use mounts::CgroupView;
+pub use mounts::{Bind, MountStep, What};
 pub use namespaces::{Join, Mapping, Namespaces};
+pub use owners::Owners;
+pub use rules::{Access, DeviceKind, Rule, allow_all, plan as device_rules};
+pub use scope::Scope;
 pub use seccomp::Seccomp;
 
-use crate::bundle::{Bundle, Names};
+use crate::bundle::{self, Bundle, Names};
 use crate::facts::Facts;
 
 /// Why no plan can be made.
@@ -88,6 +97,8 @@ pub struct Payload {
 pub struct Root {
     /// Where it is on the host.
     pub path: PathBuf,
+    /// Opened by the host's side: the child's user namespace may not reach it.
+    pub from_host: bool,
     /// Mounted read-only once all is made.
     pub readonly: bool,
     /// How mounts travel between host and container.
@@ -151,15 +162,47 @@ pub struct Wishes {
     pub no_pivot: bool,
     /// `--no-new-keyring`
     pub no_new_keyring: bool,
+    /// `--systemd-cgroup`
+    pub systemd_cgroup: bool,
+    /// `--rootless`, where it says so or not.
+    pub rootless: Option<bool>,
+}
+
+impl Plan {
+    /// How many things the host's side opens for the child.
+    pub fn from_host(&self) -> usize {
+        usize::from(self.root.from_host) + self.binds_from_host().count()
+    }
+
+    /// Binds whose sources it opens, in order.
+    pub fn binds_from_host(&self) -> impl Iterator<Item = &Bind> {
+        self.mounts.iter().filter_map(|step| match &step.what {
+            What::Bind(bind) if bind.from_host => Some(bind),
+            _ => None,
+        })
+    }
 }
 
 /// Makes the plan for a container called `id`.
 pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<Plan, Error> {
     let namespaces = namespaces::plan(&bundle.linux);
-    let mounts = mounts::plan(&bundle.mounts, &bundle.dir)?;
+    let rootless = wishes.rootless.unwrap_or(facts.rootless);
+    let mounts = mounts::plan(
+        &bundle.mounts,
+        &mounts::Around {
+            bundle: &bundle.dir,
+            root: &bundle.rootfs,
+            namespaces: &namespaces,
+            is_root: facts.is_root,
+            cgroups: match rootless && !namespaces.has_cgroup() {
+                true => CgroupView::Hosts,
+                false => CgroupView::Own,
+            },
+        },
+    )?;
     Ok(Plan {
-        cgroup: cgroup::plan(&bundle.linux, facts, id)?,
-        root: root(bundle, &namespaces, wishes),
+        cgroup: cgroup::plan(bundle, facts, id, wishes)?,
+        root: root(bundle, facts, &namespaces, wishes),
         devices: devices::plan(&bundle.linux, &mounts, &namespaces),
         mounts,
         masks: masks(bundle),
@@ -180,10 +223,10 @@ impl Plan {
         };
         let shown = format!("pidns={}", join.path.display());
         for step in &mut self.mounts {
-            if let What::New { kind, data, .. } = &mut step.what
+            if let What::New { kind, tuning, .. } = &mut step.what
                 && kind == "proc"
             {
-                data.push(shown.clone());
+                tuning.data.push(shown.clone());
             }
         }
     }
@@ -205,10 +248,11 @@ pub fn payload(process: &Process, linux: &Linux) -> Payload {
     }
 }
 
-fn root(bundle: &Bundle, namespaces: &Namespaces, wishes: Wishes) -> Root {
+fn root(bundle: &Bundle, facts: &Facts, namespaces: &Namespaces, wishes: Wishes) -> Root {
     let asked = bundle.linux.rootfs_propagation().as_deref();
     Root {
         path: bundle.rootfs.clone(),
+        from_host: namespaces.has_user() && namespaces.has_mount() && facts.is_root,
         readonly: bundle.readonly,
         propagation: match asked.map(|name| name.trim_start_matches('r')) {
             Some("shared") => Propagation::Shared,
@@ -265,7 +309,7 @@ fn personality(linux: &Linux) -> Option<u64> {
 fn program(process: &Process) -> Program {
     Program {
         args: process.args().clone().unwrap_or_default(),
-        env: process.env().clone().unwrap_or_default(),
+        env: bundle::merged(None, process.env().as_deref().unwrap_or_default()),
         cwd: process.cwd().clone(),
         terminal: process.terminal().unwrap_or(false),
         terminal_size: process
@@ -291,6 +335,8 @@ mod tests {
         let facts = Facts {
             cgroup_mode: CgroupMode::Unified,
             own_cgroup: "/system.slice/web.service".into(),
+            is_root: true,
+            rootless: false,
         };
         plan(&bundle, &facts, "web", Wishes::default())
     }

@@ -1,4 +1,4 @@
-//! Mount entries, with their options turned into flags.
+//! Mount entries, as steps.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,6 +6,9 @@ use libcontainer::syscall::linux as flags;
 use oci_spec::runtime::Mount;
 
 use super::Error;
+use super::mount_options::{Attributes, Options, Tuning};
+use super::namespaces::Namespaces;
+use super::owners::{Owners, owners};
 
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +29,7 @@ pub struct MountStep {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// A file or directory of the host.
-    Bind {
-        /// Absolute, on the host.
-        source: PathBuf,
-        /// With what is mounted below it.
-        recursive: bool,
-    },
+    Bind(Bind),
     /// A file system of its own.
     New {
         /// Its type.
@@ -39,34 +37,64 @@ pub enum What {
         /// What it says it was made from.
         source: String,
         /// Options that the file system itself understands.
-        data: Vec<String>,
+        tuning: Tuning,
         /// Starts with a copy of what it covers.
         copy_up: bool,
     },
     /// The cgroup that the container is in, of every hierarchy.
     Cgroup,
+    /// What is mounted there already, changed.
+    Again {
+        /// Changes to the file system itself, if any.
+        tuning: Option<Tuning>,
+    },
 }
 
-/// Properties as `mount_setattr` has them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Attributes {
-    /// Set on the mount.
-    pub set: u64,
-    /// Cleared on the mount.
-    pub clear: u64,
-    /// Set on it and all below it.
-    pub set_all: u64,
-    /// Cleared on it and all below it.
-    pub clear_all: u64,
+/// What a bind mount shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// Absolute, on the host.
+    pub source: PathBuf,
+    /// With what is mounted below it.
+    pub recursive: bool,
+    /// Whose files they seem to be, if not their owners'.
+    pub owners: Option<Owners>,
+    /// Opened by the host's side: the child's user namespace may not reach the source, or may not
+    /// say whose its files are.
+    pub from_host: bool,
 }
 
-/// Turns the configured mounts into steps. Relative sources start at the bundle.
-pub fn plan(mounts: &[Mount], bundle: &Path) -> Result<Vec<MountStep>, Error> {
+/// Whose cgroups a container sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupView {
+    /// Its own, or the host's by leave of the host's root.
+    Own,
+    /// Those of the user who started it and has no privileges: without a cgroup namespace other
+    /// cgroups of that user can be reached, and they are the user's to write.
+    Hosts,
+}
+
+/// What a mount depends on besides its entry.
+pub struct Around<'a> {
+    /// Where relative sources start.
+    pub bundle: &'a Path,
+    /// The root file system on the host. A target below it means what is there.
+    pub root: &'a Path,
+    /// The container's namespaces.
+    pub namespaces: &'a Namespaces,
+    /// Whether we have the privileges of root.
+    pub is_root: bool,
+    /// What is seen of the host's cgroups.
+    pub cgroups: CgroupView,
+}
+
+/// Turns the configured mounts into steps.
+pub fn plan(mounts: &[Mount], around: &Around) -> Result<Vec<MountStep>, Error> {
     mounts
         .iter()
         .enumerate()
         .map(|(index, mount)| {
-            step(mount, bundle).map_err(|reason| Error::Field {
+            step(mount, around).map_err(|reason| Error::Field {
                 field: format!("mounts[{index}] ('{}')", mount.destination().display()),
                 reason,
             })
@@ -74,52 +102,66 @@ pub fn plan(mounts: &[Mount], bundle: &Path) -> Result<Vec<MountStep>, Error> {
         .collect()
 }
 
-fn step(mount: &Mount, bundle: &Path) -> Result<MountStep, String> {
+fn step(mount: &Mount, around: &Around) -> Result<MountStep, String> {
     let target = cleaned(mount.destination());
-    let options = Options::read(mount.options().as_deref().unwrap_or_default());
-    let kind = mount
-        .typ()
-        .as_deref()
-        .filter(|kind| *kind != "none")
-        .unwrap_or_default();
+    let target = match target.strip_prefix(around.root) {
+        Ok(below) => Path::new("/").join(below),
+        Err(_) => target,
+    };
+    let mut options = Options::read(mount.options().as_deref().unwrap_or_default());
+    let what = what(mount, &mut options, around)?;
+    guard_proc(&target, &what)?;
+    let mut attributes = options.attributes;
+    if around.cgroups == CgroupView::Hosts && shows_cgroups(&what) {
+        attributes.set_all |= flags::MOUNT_ATTR_RDONLY;
+        attributes.clear_all &= !flags::MOUNT_ATTR_RDONLY;
+    }
+    // /dev is filled after it is mounted.
+    let readonly_late =
+        target == Path::new("/dev") && attributes.set & flags::MOUNT_ATTR_RDONLY != 0;
+    if readonly_late {
+        attributes.set &= !flags::MOUNT_ATTR_RDONLY;
+    }
+    Ok(MountStep {
+        target,
+        what,
+        attributes,
+        propagation: options.propagation,
+        readonly_late,
+    })
+}
+
+/// A bind is known by its option; the type says nothing (runc), or says it alone (old configs).
+fn what(mount: &Mount, options: &mut Options, around: &Around) -> Result<What, String> {
+    let kind = mount.typ().as_deref().filter(|kind| *kind != "none");
+    let kind = kind.unwrap_or_default();
+    let is_bind = options.bind.is_some() || kind == "bind";
+    let owners = owners(mount, options, around)?;
+    if owners.is_some() && !is_bind {
+        return Err("only bind mounts can be id-mapped".to_owned());
+    }
+    let tuning = std::mem::take(&mut options.tuning);
+    if options.remount {
+        return again(tuning, is_bind);
+    }
     let source = mount.source().clone().unwrap_or_default();
-    // A bind is known by its option; the type says nothing (runc), or says it alone (old configs).
-    let what = if options.bind.is_some() || kind == "bind" {
+    if is_bind {
         if source.as_os_str().is_empty() {
             return Err("a bind mount needs a source".to_owned());
         }
-        What::Bind {
-            source: bundle.join(source),
+        let foreign = around.namespaces.has_user() && around.is_root;
+        return Ok(What::Bind(Bind {
+            source: around.bundle.join(source),
             recursive: options.bind.unwrap_or(false),
-        }
-    } else if matches!(kind, "cgroup" | "cgroup2") {
-        What::Cgroup
-    } else if kind.is_empty() {
-        return Err("it has neither a type nor the option 'bind'".to_owned());
-    } else {
-        let source = source.display().to_string();
-        What::New {
-            source: if source.is_empty() {
-                kind.to_owned()
-            } else {
-                source
-            },
-            kind: kind.to_owned(),
-            data: options.data.clone(),
-            copy_up: options.copy_up,
-        }
-    };
-    guard_proc(&target, &what)?;
-    Ok(MountStep {
-        // /dev is filled after it is mounted.
-        readonly_late: target == Path::new("/dev")
-            && options.attributes.set & flags::MOUNT_ATTR_RDONLY != 0,
-        target,
-        what,
-        attributes: options.attributes,
-        propagation: options.propagation,
+            from_host: foreign || owners.is_some(),
+            owners,
+        }));
     }
-    .deferred())
+    match kind {
+        "cgroup" | "cgroup2" => Ok(What::Cgroup),
+        "" => Err("it has neither a type nor the option 'bind'".to_owned()),
+        _ => Ok(new(kind, &source.display().to_string(), tuning, options)),
+    }
 }
 
 impl MountStep {
@@ -127,12 +169,41 @@ impl MountStep {
     pub fn is_kernels(&self) -> bool {
         matches!(&self.what, What::New { kind, .. } if kind == "proc" || kind == "sysfs")
     }
+}
 
-    fn deferred(mut self) -> MountStep {
-        if self.readonly_late {
-            self.attributes.set &= !flags::MOUNT_ATTR_RDONLY;
+fn new(kind: &str, source: &str, mut tuning: Tuning, options: &Options) -> What {
+    // A medium that cannot be written is not even read without being told so. Where there is no
+    // medium the mount alone is read-only: proc and sysfs are shared with others.
+    if source.starts_with('/') && options.attributes.set & flags::MOUNT_ATTR_RDONLY != 0 {
+        tuning.set |= libc::MS_RDONLY;
+    }
+    What::New {
+        kind: kind.to_owned(),
+        source: if source.is_empty() { kind } else { source }.to_owned(),
+        tuning,
+        copy_up: options.copy_up,
+    }
+}
+
+fn again(tuning: Tuning, is_bind: bool) -> Result<What, String> {
+    if (tuning.set | tuning.clear) & (libc::MS_I_VERSION | libc::MS_SILENT) != 0 {
+        return Err("'remount' cannot change 'iversion' or 'silent'".to_owned());
+    }
+    Ok(What::Again {
+        tuning: Some(tuning).filter(|tuning| !is_bind && *tuning != Tuning::default()),
+    })
+}
+
+/// Whether some of the host's cgroups come along.
+fn shows_cgroups(what: &What) -> bool {
+    let cgroups = Path::new("/sys/fs/cgroup");
+    match what {
+        What::Cgroup => true,
+        What::Bind(bind) if bind.recursive => {
+            cgroups.starts_with(&bind.source) || bind.source.starts_with(cgroups)
         }
-        self
+        What::Bind(bind) => bind.source.starts_with(cgroups),
+        What::New { .. } | What::Again { .. } => false,
     }
 }
 
@@ -140,7 +211,7 @@ impl MountStep {
 fn guard_proc(target: &Path, what: &What) -> Result<(), String> {
     let is_proc = match what {
         What::New { kind, .. } => kind == "proc",
-        What::Bind { .. } => true,
+        What::Bind(_) | What::Again { .. } => true,
         What::Cgroup => false,
     };
     if target == Path::new("/proc") && !is_proc {
@@ -162,209 +233,158 @@ fn cleaned(path: &Path) -> PathBuf {
     clean
 }
 
-#[derive(Default)]
-struct Options {
-    /// `Some(recursive)` for a bind mount.
-    bind: Option<bool>,
-    attributes: Attributes,
-    propagation: Vec<u64>,
-    data: Vec<String>,
-    copy_up: bool,
-}
-
-impl Options {
-    fn read(options: &[String]) -> Options {
-        let mut read = Options::default();
-        for option in options {
-            read.take(option);
-        }
-        read
-    }
-
-    fn take(&mut self, option: &str) {
-        match option {
-            "" | "defaults" | "async" | "nomand" => {}
-            "bind" => self.bind = Some(self.bind.unwrap_or(false)),
-            "rbind" => self.bind = Some(true),
-            "tmpcopyup" => self.copy_up = true,
-            _ => {
-                if let Some(flag) = propagation(option) {
-                    self.propagation.push(flag);
-                } else if let Some((set, clear)) = attribute(option) {
-                    self.attributes.set = self.attributes.set & !clear | set;
-                    self.attributes.clear = self.attributes.clear & !set | clear;
-                } else if let Some((set, clear)) = option.strip_prefix('r').and_then(attribute) {
-                    self.attributes.set_all = self.attributes.set_all & !clear | set;
-                    self.attributes.clear_all = self.attributes.clear_all & !set | clear;
-                } else {
-                    self.data.push(option.to_owned());
-                }
-            }
-        }
-    }
-}
-
-fn propagation(option: &str) -> Option<u64> {
-    let (name, recursive) = match option.strip_prefix('r') {
-        Some(name) => (name, libc::MS_REC),
-        None => (option, 0),
-    };
-    let flag = match name {
-        "shared" => libc::MS_SHARED,
-        "slave" => libc::MS_SLAVE,
-        "private" => libc::MS_PRIVATE,
-        "unbindable" => libc::MS_UNBINDABLE,
-        _ => return None,
-    };
-    Some(flag | recursive)
-}
-
-/// What an option sets and clears. The kinds of access time exclude each other, and the kernel
-/// wants the whole field cleared before one is set.
-fn attribute(option: &str) -> Option<(u64, u64)> {
-    const ATIME: u64 = flags::MOUNT_ATTR__ATIME;
-    Some(match option {
-        "ro" => (flags::MOUNT_ATTR_RDONLY, 0),
-        "rw" => (0, flags::MOUNT_ATTR_RDONLY),
-        "nosuid" => (flags::MOUNT_ATTR_NOSUID, 0),
-        "suid" => (0, flags::MOUNT_ATTR_NOSUID),
-        "nodev" => (flags::MOUNT_ATTR_NODEV, 0),
-        "dev" => (0, flags::MOUNT_ATTR_NODEV),
-        "noexec" => (flags::MOUNT_ATTR_NOEXEC, 0),
-        "exec" => (0, flags::MOUNT_ATTR_NOEXEC),
-        "nodiratime" => (flags::MOUNT_ATTR_NODIRATIME, 0),
-        "diratime" => (0, flags::MOUNT_ATTR_NODIRATIME),
-        "nosymfollow" => (flags::MOUNT_ATTR_NOSYMFOLLOW, 0),
-        "symfollow" => (0, flags::MOUNT_ATTR_NOSYMFOLLOW),
-        "noatime" => (flags::MOUNT_ATTR_NOATIME, ATIME),
-        "strictatime" => (flags::MOUNT_ATTR_STRICTATIME, ATIME),
-        "relatime" | "atime" | "norelatime" | "nostrictatime" => (0, ATIME),
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
-    fn one(json: serde_json::Value) -> Result<MountStep, Error> {
+    fn with(namespaces: &Namespaces, cgroups: CgroupView, json: Value) -> Result<MountStep, Error> {
+        let around = Around {
+            bundle: Path::new("/b"),
+            root: Path::new("/b/rootfs"),
+            namespaces,
+            is_root: true,
+            cgroups,
+        };
         let mount: Mount = serde_json::from_value(json).unwrap();
-        plan(&[mount], Path::new("/b")).map(|mut steps| steps.remove(0))
+        plan(&[mount], &around).map(|mut steps| steps.remove(0))
+    }
+
+    fn one(json: Value) -> Result<MountStep, Error> {
+        with(&Namespaces::default(), CgroupView::Own, json)
     }
 
     #[test]
     fn binds_are_known_by_their_option() {
         let table = [
             (
-                serde_json::json!({"destination": "/d", "source": "/s", "options": ["bind", "ro"]}),
+                json!({"source": "/s", "options": ["bind", "ro"]}),
                 "/s",
                 false,
             ),
             (
-                serde_json::json!({"destination": "/d", "source": "s", "type": "none", "options": ["rbind"]}),
+                json!({"source": "s", "type": "none", "options": ["rbind"]}),
                 "/b/s",
                 true,
             ),
             (
-                serde_json::json!({"destination": "/d", "source": "/s", "type": "bind", "options": ["mode=755"]}),
+                json!({"source": "/s", "type": "bind", "options": ["mode=755"]}),
                 "/s",
                 false,
             ),
         ];
-        for (json, source, recursive) in table {
-            let what = one(json).unwrap().what;
-            assert_eq!(
-                what,
-                What::Bind {
-                    source: source.into(),
-                    recursive
-                }
-            );
+        for (mut json, source, recursive) in table {
+            json["destination"] = "/d".into();
+            let What::Bind(bind) = one(json).unwrap().what else {
+                panic!()
+            };
+            assert_eq!((bind.source, bind.recursive), (source.into(), recursive));
+            assert!(!bind.from_host && bind.owners.is_none());
         }
     }
 
     #[test]
-    fn options_become_flags() {
-        let attributes = |options: &[&str]| {
-            one(serde_json::json!({"destination": "/d", "type": "tmpfs", "options": options}))
-                .unwrap()
-                .attributes
-        };
-        let both = Attributes {
-            set: 1,
-            clear: 0,
-            ..Default::default()
-        };
-        assert_eq!(attributes(&["rw", "ro"]), both);
-        assert_eq!(
-            attributes(&["ro", "rw"]),
-            Attributes {
-                clear: 1,
-                ..Default::default()
+    fn owners_are_those_given_or_the_containers() {
+        let ids = json!([{"containerID": 0, "hostID": 7, "size": 9}]);
+        let bind = |options: &[&str], ids: Option<Value>| {
+            let mut json = json!({"destination": "/d", "source": "/s", "options": options});
+            if let Some(ids) = ids {
+                json["uidMappings"] = ids.clone();
+                json["gidMappings"] = ids;
             }
-        );
-        assert_eq!(
-            attributes(&["rro"]),
-            Attributes {
-                set_all: 1,
-                ..Default::default()
-            }
-        );
-        let noatime = Attributes {
-            set: 0x10,
-            clear: 0x60,
-            ..Default::default()
+            json
         };
-        assert_eq!(
-            attributes(&["noatime"]),
-            Attributes {
-                clear: 0x70,
-                ..noatime
-            }
+        let owners = |namespaces: &Namespaces, json: Value| {
+            with(namespaces, CgroupView::Own, json).map(|step| match step.what {
+                What::Bind(bind) => bind.owners,
+                _ => None,
+            })
+        };
+        let (none, user) = (
+            Namespaces::default(),
+            Namespaces {
+                clone_flags: libc::CLONE_NEWUSER as u64,
+                ..Namespaces::default()
+            },
         );
-        for option in ["ratime", "rnostrictatime", "rrelatime"] {
-            assert_eq!(
-                attributes(&[option]),
-                Attributes {
-                    clear_all: 0x70,
-                    ..Default::default()
-                }
-            );
-        }
+        let given = owners(&none, bind(&["bind"], Some(ids.clone())))
+            .unwrap()
+            .unwrap();
+        assert_eq!(given.mapping.unwrap().users, [(0, 7, 9)]);
+        let given = owners(&none, bind(&["rbind", "ridmap"], Some(ids.clone()))).unwrap();
+        assert!(given.unwrap().recursive);
+        let own = owners(&user, bind(&["bind", "idmap"], None))
+            .unwrap()
+            .unwrap();
+        assert_eq!(own.mapping, None);
+        assert!(owners(&none, bind(&["bind", "idmap"], None)).is_err());
+        let half = json!({"destination": "/d", "source": "/s", "type": "bind", "uidMappings": ids});
+        assert!(owners(&none, half).is_err());
+        let tmpfs = json!({"destination": "/d", "type": "tmpfs", "options": ["idmap"]});
+        assert!(owners(&user, tmpfs).is_err());
     }
 
     #[test]
-    fn what_no_mount_knows_goes_to_the_file_system() {
-        let step = one(serde_json::json!({"destination": "/d", "type": "tmpfs",
-            "options": ["mode=755", "size=1k", "rslave", "tmpcopyup", "defaults"]}))
-        .unwrap();
-        assert_eq!(step.propagation, [libc::MS_SLAVE | libc::MS_REC]);
-        let What::New { data, copy_up, .. } = step.what else {
-            panic!()
+    fn a_medium_is_told_that_it_is_not_written() {
+        let set = |json: Value| match one(json).unwrap().what {
+            What::New { tuning, .. } => tuning.set,
+            _ => panic!(),
         };
-        assert!(copy_up);
-        assert_eq!(data, ["mode=755", "size=1k"]);
+        let mount = |source: &str| json!({"destination": "/d", "type": "iso9660", "source": source, "options": ["ro"]});
+        assert_eq!(set(mount("/dev/sr0")), libc::MS_RDONLY);
+        assert_eq!(set(mount("none")), 0);
+    }
+
+    #[test]
+    fn cve_2023_25809_the_hosts_cgroups_cannot_be_written() {
+        let set_all = |json: Value| {
+            let step = with(&Namespaces::default(), CgroupView::Hosts, json).unwrap();
+            step.attributes.set_all
+        };
+        let bind = |source: &str, option: &str| json!({"destination": "/d", "source": source, "options": [option, "rrw"]});
+        for (json, readonly) in [
+            (
+                json!({"destination": "/sys/fs/cgroup", "type": "cgroup"}),
+                1,
+            ),
+            (bind("/sys", "rbind"), 1),
+            (bind("/sys", "bind"), 0),
+            (bind("/sys/fs/cgroup/user.slice", "bind"), 1),
+            (bind("/srv", "rbind"), 0),
+        ] {
+            assert_eq!(set_all(json.clone()), readonly, "{json}");
+        }
     }
 
     #[test]
     fn proc_stays_proc() {
-        assert!(one(serde_json::json!({"destination": "/proc", "type": "tmpfs"})).is_err());
-        assert!(one(serde_json::json!({"destination": "/a/../proc", "type": "tmpfs"})).is_err());
-        assert!(one(serde_json::json!({"destination": "/proc", "type": "proc"})).is_ok());
+        let proc = |target: &str, kind: &str| one(json!({"destination": target, "type": kind}));
+        assert!(proc("/proc", "tmpfs").is_err());
+        assert!(proc("/a/../proc", "tmpfs").is_err());
+        assert!(proc("/proc", "proc").is_ok());
+    }
+
+    #[test]
+    fn a_target_may_be_told_as_the_host_has_it() {
+        let target = |text: &str| {
+            one(json!({"destination": text, "type": "tmpfs"}))
+                .unwrap()
+                .target
+        };
+        assert_eq!(target("/b/rootfs/a"), Path::new("/a"));
+        assert_eq!(target("/b/rootfs2/a"), Path::new("/b/rootfs2/a"));
     }
 
     #[test]
     fn a_readonly_dev_is_filled_first() {
-        let step =
-            one(serde_json::json!({"destination": "/dev", "type": "tmpfs", "options": ["ro"]}))
-                .unwrap();
+        let step = one(json!({"destination": "/dev", "type": "tmpfs", "options": ["ro"]})).unwrap();
         assert!(step.readonly_late);
         assert_eq!(step.attributes.set, 0);
     }
 
     #[test]
     fn a_mount_of_nothing_is_refused() {
-        assert!(one(serde_json::json!({"destination": "/d", "source": "/s"})).is_err());
-        assert!(one(serde_json::json!({"destination": "/d", "options": ["bind"]})).is_err());
+        assert!(one(json!({"destination": "/d", "source": "/s"})).is_err());
+        assert!(one(json!({"destination": "/d", "options": ["bind"]})).is_err());
     }
 }

@@ -8,6 +8,9 @@ use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType};
 /// What is done about namespaces, and when.
 #[derive(Clone, Debug, Default)]
 pub struct Namespaces {
+    /// An existing user namespace. It is entered before any other is made or joined, so that they
+    /// belong to it.
+    pub join_user: Option<Join>,
     /// Made by the clone itself.
     pub clone_flags: u64,
     /// Existing ones that the parent enters just for the clone, since only children feel it.
@@ -54,6 +57,25 @@ impl Namespaces {
         self.has(CloneFlags::CLONE_NEWNS)
     }
 
+    /// Whether the container's users are not the host's.
+    pub fn has_user(&self) -> bool {
+        self.join_user.is_some() || self.has(CloneFlags::CLONE_NEWUSER)
+    }
+
+    /// Whether a cgroup namespace hides the host's cgroups.
+    pub fn has_cgroup(&self) -> bool {
+        self.new_cgroup || self.has(CloneFlags::CLONE_NEWCGROUP)
+    }
+
+    /// What the first of two clones makes, if one alone cannot do: what is borrowed for the last
+    /// clone belongs to the user namespace, so somebody must be in that before.
+    pub fn ahead(&self, is_root: bool) -> Option<u64> {
+        let borrows = self.new_time.is_some() || !self.join_before.is_empty();
+        let user = self.clone_flags & CloneFlags::CLONE_NEWUSER.bits() as u64;
+        let needed = self.join_user.is_some() || (borrows && user != 0 && !is_root);
+        needed.then_some(user)
+    }
+
     /// Whether the child is number 1 of new processes.
     pub fn has_new_pid(&self) -> bool {
         self.clone_flags & CloneFlags::CLONE_NEWPID.bits() as u64 != 0
@@ -67,15 +89,16 @@ impl Namespaces {
     /// Whether anything at all separates the child from us.
     pub fn any(&self) -> bool {
         self.clone_flags != 0
+            || self.join_user.is_some()
             || !self.join.is_empty()
             || !self.join_before.is_empty()
             || self.join_last.is_some()
     }
 
-    /// Whether an existing PID namespace may be entered last: in a new user namespace nobody has the
-    /// right to enter it any more.
+    /// Whether an existing PID namespace may be entered last: in another user namespace nobody has
+    /// the right to enter it any more.
     pub fn can_join_last(&self) -> bool {
-        self.mapping.is_none() && self.join_before.iter().any(Join::is_pid)
+        !self.has_user() && self.join_before.iter().any(Join::is_pid)
     }
 
     /// Enters an existing PID namespace last.
@@ -98,6 +121,12 @@ pub fn plan(linux: &Linux) -> Namespaces {
         match (namespace.path(), namespace.typ()) {
             (Some(path), LinuxNamespaceType::Pid | LinuxNamespaceType::Time) => {
                 namespaces.join_before.push(Join {
+                    kind,
+                    path: path.clone(),
+                });
+            }
+            (Some(path), LinuxNamespaceType::User) => {
+                namespaces.join_user = Some(Join {
                     kind,
                     path: path.clone(),
                 });
@@ -154,7 +183,7 @@ fn offsets(linux: &Linux) -> Vec<String> {
         .collect()
 }
 
-fn ranges(mappings: Option<&[LinuxIdMapping]>) -> Vec<(u32, u32, u32)> {
+pub(super) fn ranges(mappings: Option<&[LinuxIdMapping]>) -> Vec<(u32, u32, u32)> {
     let range = |map: &LinuxIdMapping| (map.container_id(), map.host_id(), map.size());
     mappings.unwrap_or_default().iter().map(range).collect()
 }
@@ -189,5 +218,38 @@ mod tests {
             (mapping.users, mapping.groups),
             (vec![(0, 7, 9)], vec![(0, 8, 9)])
         );
+    }
+
+    #[test]
+    fn a_user_namespace_comes_before_what_belongs_to_it() {
+        let planned = |kinds: serde_json::Value| {
+            plan_with(|config| {
+                config["linux"]["namespaces"] = kinds;
+                config["linux"]["uidMappings"] =
+                    json!([{"containerID": 0, "hostID": 7, "size": 9}]);
+                config["linux"]["gidMappings"] =
+                    json!([{"containerID": 0, "hostID": 8, "size": 9}]);
+            })
+            .unwrap()
+            .namespaces
+        };
+        let made = CloneFlags::CLONE_NEWUSER.bits() as u64;
+        let own = json!({"type": "user"});
+        let joined = json!({"type": "user", "path": "/u"});
+        let (mount, uts, time) = (
+            json!({"type": "mount"}),
+            json!({"type": "uts"}),
+            json!({"type": "time"}),
+        );
+        for (kinds, as_root, as_user) in [
+            (json!([own, mount, uts]), None, None),
+            (json!([own, mount, uts, time]), None, Some(made)),
+            (json!([joined, mount, uts, time]), Some(0), Some(0)),
+        ] {
+            let namespaces = planned(kinds);
+            assert!(namespaces.has_user());
+            assert_eq!(namespaces.ahead(true), as_root);
+            assert_eq!(namespaces.ahead(false), as_user);
+        }
     }
 }

@@ -36,6 +36,9 @@ pub struct State {
     /// The cgroup that was made for it, from the root of the hierarchy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<PathBuf>,
+    /// The unit that systemd has made for it, which that cgroup is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<cgroup::Unit>,
     /// Whether killing the first process ends all others.
     pub own_pid_namespace: bool,
     /// From the configuration.
@@ -62,6 +65,14 @@ impl State {
             "created": self.created,
             "annotations": self.annotations,
             "owner": owner_name(self.owner),
+        })
+    }
+
+    /// What was made for it to be in.
+    pub fn made(&self) -> Option<cgroup::Made> {
+        Some(cgroup::Made {
+            path: self.cgroup.clone()?,
+            unit: self.unit.clone(),
         })
     }
 

@@ -45,9 +45,10 @@ impl Registry {
 
     /// Claims a name, whether there is a record or not.
     pub fn claim(&self, id: &Id) -> Result<Claim, Error> {
+        // Sticky: whoever tidies up a user's run-time directory leaves such a one alone.
         let made = DirBuilder::new()
             .recursive(true)
-            .mode(0o700)
+            .mode(0o1700)
             .create(&self.root);
         made.map_err(|source| failed("make", &self.root, source))?;
         let dir = self.dir(id);
@@ -180,7 +181,7 @@ impl Claim {
         match self.intended() {
             Some(path) => cgroup::remove(&path).map_err(|source| Error::Leftovers {
                 id: self.id.as_str().to_owned(),
-                source,
+                source: Box::new(source),
             }),
             None => Ok(()),
         }
@@ -303,6 +304,7 @@ mod tests {
             created: "2026-01-01T00:00:00Z".to_owned(),
             owner: 0,
             cgroup: None,
+            unit: None,
             own_pid_namespace: true,
             annotations: Default::default(),
             poststart: Vec::new(),

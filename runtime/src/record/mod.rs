@@ -1,7 +1,8 @@
 //! What outlives a call: one directory per container.
 //!
 //! ```text
-//! ROOT/               0700, --root, by default /run/sysc-runtime
+//! ROOT/               1700, --root, by default /run/sysc-runtime or $XDG_RUNTIME_DIR/sysc-runtime
+//!                     stays when it is empty: a unit that starts may have it mounted
 //!   ID/               made by the one that creates the container; its lock is held meanwhile
 //!     cgroup          path of the one that is about to be made; what counts is state.json's
 //!     state.json      written once, complete when it appears
@@ -17,14 +18,16 @@ mod file;
 mod id;
 mod lock;
 mod members;
+mod root;
 
 use std::path::PathBuf;
 
 pub use alive::ProcessId;
-pub use file::{HookState, State};
+pub use file::{HookState, OCI_VERSION, State};
 pub use id::Id;
 pub use lock::{Claim, Registry, write_whole};
 pub use members::members;
+pub use root::default_root;
 
 /// Why a record cannot be read, made or removed.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +75,7 @@ pub enum Error {
         id: String,
         /// Why.
         #[source]
-        source: crate::cgroup::Error,
+        source: Box<crate::cgroup::Error>,
     },
     /// A state file that is not one.
     #[error("'{path}' is not a state file")]

@@ -3,7 +3,11 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::sched::CloneFlags;
 use nix::unistd::Pid;
+
+/// What nix has no name for.
+pub const TIME: CloneFlags = CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
 
 /// The first process of a container, as its parent sees it.
 #[derive(Debug)]

@@ -1,8 +1,10 @@
-//! Descriptors as a whole: which are inherited, which survive an exec.
+//! Descriptors as a whole: which are inherited, which survive an exec, which are handed over.
 
-use std::os::fd::RawFd;
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
 /// Sets close-on-exec on every descriptor from `first` upwards.
 pub fn close_on_exec_from(first: u32) -> nix::Result<()> {
@@ -49,4 +51,40 @@ pub fn first_closed(first: RawFd, count: u32) -> Option<RawFd> {
         // SAFETY: F_GETFD only asks; a closed number gives EBADF.
         unsafe { libc::fcntl(*number, libc::F_GETFD) < 0 }
     })
+}
+
+/// Sends bytes over `socket`, and a descriptor with them.
+pub fn send(socket: impl AsFd, bytes: &[u8], passed: impl AsFd) -> nix::Result<usize> {
+    let passed = [passed.as_fd().as_raw_fd()];
+    sendmsg::<()>(
+        socket.as_fd().as_raw_fd(),
+        &[IoSlice::new(bytes)],
+        &[ControlMessage::ScmRights(&passed)],
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )
+}
+
+/// Takes what is sent over `socket`: how many bytes, and the descriptor that came with them.
+pub fn receive(socket: impl AsFd, bytes: &mut [u8]) -> nix::Result<(usize, Option<OwnedFd>)> {
+    let mut parts = [IoSliceMut::new(bytes)];
+    let mut space = nix::cmsg_space!([RawFd; 1]);
+    let message = recvmsg::<()>(
+        socket.as_fd().as_raw_fd(),
+        &mut parts,
+        Some(&mut space),
+        MsgFlags::MSG_CMSG_CLOEXEC,
+    )?;
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(numbers) = control
+            && let Some(number) = numbers.first()
+        {
+            // SAFETY: the kernel has just made this descriptor for us alone.
+            return Ok((
+                message.bytes,
+                Some(unsafe { OwnedFd::from_raw_fd(*number) }),
+            ));
+        }
+    }
+    Ok((message.bytes, None))
 }

@@ -3,8 +3,10 @@
 //! All `unsafe` of the runtime lives here. In: plain values and descriptors. Out: `io`-like
 //! results. This room knows nothing of containers and decides nothing.
 
+pub mod bpf;
 pub mod clone;
 pub mod descriptors;
+pub mod mount;
 pub mod network;
 pub mod open;
 pub mod process;

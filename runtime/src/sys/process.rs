@@ -10,7 +10,11 @@ use nix::unistd::Pid;
 pub fn pidfd_open(pid: Pid) -> nix::Result<OwnedFd> {
     // SAFETY: takes two numbers and returns a new descriptor.
     let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
-    let fd = Errno::result(result)?;
+    let fd = match Errno::result(result) {
+        // So kernels before 6.15 say it of a process that is gone while a session has its number.
+        Err(Errno::EINVAL) => return Err(Errno::ESRCH),
+        other => other?,
+    };
     // SAFETY: the kernel has just made this descriptor for us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
 }

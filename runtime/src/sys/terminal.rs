@@ -1,12 +1,9 @@
-//! Terminals: their sizes, and their masters on the way between processes.
+//! Sizes of terminals.
 
-use std::fs::File;
-use std::io::IoSliceMut;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::pty::Winsize;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 /// The size of the terminal behind `fd`; `None` when it is no terminal.
 pub fn size(fd: impl AsFd) -> Option<Winsize> {
@@ -43,26 +40,4 @@ pub fn control(fd: impl AsFd) -> nix::Result<()> {
     // SAFETY: TIOCSCTTY takes a number: 0 is "not if it is another session's".
     let result = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCSCTTY, 0) };
     Errno::result(result).map(drop)
-}
-
-/// Takes the one descriptor that is sent over `socket`.
-pub fn receive(socket: impl AsFd) -> nix::Result<File> {
-    let mut byte = [0; 64];
-    let mut parts = [IoSliceMut::new(&mut byte)];
-    let mut space = nix::cmsg_space!([RawFd; 1]);
-    let message = recvmsg::<()>(
-        socket.as_fd().as_raw_fd(),
-        &mut parts,
-        Some(&mut space),
-        MsgFlags::MSG_CMSG_CLOEXEC,
-    )?;
-    for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(numbers) = control
-            && let Some(number) = numbers.first()
-        {
-            // SAFETY: the kernel has just made this descriptor for us alone.
-            return Ok(unsafe { File::from_raw_fd(*number) });
-        }
-    }
-    Err(Errno::ENOMSG)
 }

@@ -9,7 +9,7 @@ use crate::launch::{self, StartedBy};
 
 /// Leaves a container whose first process waits for `start`.
 pub fn create(tools: &Tools, args: &CreateArgs, passed: Passed) -> Result<u8> {
-    let request = super::request(args, passed, StartedBy::Command)?;
+    let request = super::request(tools, args, passed, StartedBy::Command)?;
     launch::create(&tools.registry, request)
         .with_context(|| format!("cannot create container '{}'", args.id))?;
     Ok(0)

@@ -17,10 +17,10 @@ pub fn delete(tools: &Tools, args: &DeleteArgs) -> Result<u8> {
     if matches!(status, Status::Running | Status::Paused) && !args.force {
         bail!("cannot delete container '{}': it is {status}", args.id);
     }
-    let warning = launch::end_and_forget(&claim, &state)
+    let warnings = launch::end_and_forget(&claim, &state)
         .with_context(|| format!("cannot delete container '{}'", args.id))?;
     claim.remove()?;
-    if let Some(warning) = warning {
+    for warning in warnings {
         report::warning(tools.log, &warning.to_string());
     }
     Ok(0)

@@ -1,7 +1,7 @@
 //! `events`: what a container uses, once or again and again.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
@@ -10,14 +10,11 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::Tools;
-use crate::cgroup;
+use crate::cgroup::{self, OomWatch};
 use crate::cli::EventsArgs;
 use crate::record::{Id, State, Status};
 use crate::report;
 use crate::sys::process::pidfd_open;
-
-/// How long a kill for want of memory may go unnoticed.
-const GLANCE: Duration = Duration::from_secs(1);
 
 /// One line of JSON per event, until the container or the reader is gone.
 pub fn events(tools: &Tools, args: &EventsArgs) -> Result<u8> {
@@ -31,23 +28,20 @@ pub fn events(tools: &Tools, args: &EventsArgs) -> Result<u8> {
     }
     let init = pidfd_open(Pid::from_raw(state.init.pid))
         .with_context(|| format!("container '{}' is not running", args.id))?;
-    let mut kills = cgroup::oom_kills(&state.home());
+    let mut kills = OomWatch::new(&state.home());
     let mut next = Instant::now() + args.interval;
     loop {
-        let left = next.saturating_duration_since(Instant::now()).min(GLANCE);
-        if ends_within(&init, left)? {
-            return Ok(0);
-        }
-        let now = cgroup::oom_kills(&state.home());
-        let mut told = Ok(());
-        if now > kills {
-            told = report::tell(&json!({"type": "oom", "id": state.id}).to_string());
-        }
-        kills = now;
-        if Instant::now() >= next {
-            told = told.and_then(|()| report::tell(&stats(&state).to_string()));
-            next += args.interval;
-        }
+        let told = match wait(&init, kills.as_ref(), next)? {
+            Event::Ended => return Ok(0),
+            Event::Memory if kills.as_mut().is_some_and(OomWatch::was_kill) => {
+                report::tell(&json!({"type": "oom", "id": state.id}).to_string())
+            }
+            Event::Memory => Ok(()),
+            Event::Time => {
+                next += args.interval;
+                report::tell(&stats(&state).to_string())
+            }
+        };
         if told.is_err() {
             // Nobody reads any more.
             return Ok(0);
@@ -55,16 +49,37 @@ pub fn events(tools: &Tools, args: &EventsArgs) -> Result<u8> {
     }
 }
 
-fn stats(state: &State) -> Value {
-    json!({"type": "stats", "id": state.id, "data": cgroup::figures(&state.home())})
+/// What there is to react to.
+enum Event {
+    /// The first process is gone.
+    Ended,
+    /// Something about memory.
+    Memory,
+    /// The next figures are due.
+    Time,
 }
 
-fn ends_within(init: &OwnedFd, limit: Duration) -> Result<bool> {
-    // At least one, or a limit of less would not wait at all.
-    let limit = limit.as_millis().clamp(1, 60_000) as u16;
-    let mut watched = [PollFd::new(init.as_fd(), PollFlags::POLLIN)];
-    match poll(&mut watched, PollTimeout::from(limit)) {
-        Err(Errno::EINTR) => Ok(false),
-        other => Ok(other? > 0),
+/// A kill is told even when the container ends of it.
+fn wait(init: &OwnedFd, kills: Option<&OomWatch>, next: Instant) -> Result<Event> {
+    loop {
+        let left = next.saturating_duration_since(Instant::now()).as_millis();
+        if left == 0 {
+            return Ok(Event::Time);
+        }
+        let mut watched = vec![PollFd::new(init.as_fd(), PollFlags::POLLIN)];
+        watched.extend(kills.map(|kills| PollFd::new(kills.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut watched, PollTimeout::from(left.min(60_000) as u16)) {
+            Err(Errno::EINTR) | Ok(0) => continue,
+            other => other?,
+        };
+        let is_ready = |watched: &PollFd| watched.any() == Some(true);
+        return Ok(match watched.get(1).is_some_and(is_ready) {
+            true => Event::Memory,
+            false => Event::Ended,
+        });
     }
+}
+
+fn stats(state: &State) -> Value {
+    json!({"type": "stats", "id": state.id, "data": cgroup::figures(&state.home())})
 }

@@ -7,7 +7,7 @@ use super::Tools;
 use crate::bundle::{self, Bundle, Changes};
 use crate::cli::ExecArgs;
 use crate::inside::Passed;
-use crate::launch::{self, Visit, supervise};
+use crate::launch::{self, Handles, Visit, supervise};
 use crate::plan;
 use crate::record::{Id, State, Status};
 
@@ -20,8 +20,8 @@ pub fn exec(tools: &Tools, args: &ExecArgs, passed: Passed) -> Result<u8> {
     }
     if status == Status::Paused && !args.ignore_paused {
         bail!(
-            "{}: it is paused\nhelp: resume it, or use --ignore-paused",
-            told()
+            "cannot exec in a paused container: '{}'\nhelp: resume it, or use --ignore-paused",
+            args.id
         );
     }
     let visit = visit(&state, args, passed).with_context(told)?;
@@ -43,7 +43,10 @@ fn visit(state: &State, args: &ExecArgs, passed: Passed) -> Result<Visit> {
     Ok(Visit {
         payload: plan::payload(&process, &bundle.linux),
         detached: args.detach,
-        pid_file: args.pid_file.clone(),
+        handles: Handles {
+            pid_file: args.pid_file.clone(),
+            pidfd_socket: args.pidfd_socket.clone(),
+        },
         console_socket: args.console_socket.clone(),
         cgroups: args.cgroup.clone(),
         passed,

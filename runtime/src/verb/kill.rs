@@ -1,6 +1,7 @@
 //! `kill`: a signal for a container.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
@@ -21,22 +22,36 @@ pub fn kill(tools: &Tools, args: &KillArgs) -> Result<u8> {
     } else {
         0
     };
-    if status == Status::Stopped {
-        if reached == 0 {
-            bail!("container '{}' is not running", args.id);
+    if !signal_first(&state, signal)? {
+        // With --all it is fine that there is nobody left to hear it.
+        if reached == 0 && !args.all {
+            bail!("cannot kill container '{}': container not running", args.id);
         }
         return Ok(0);
     }
-    let pidfd = pidfd_open(Pid::from_raw(state.init.pid))?;
-    if !state.init.is_alive() {
-        bail!("container '{}' is not running", args.id);
-    }
-    pidfd_send_signal(&pidfd, signal)?;
     if let (Status::Paused, libc::SIGKILL, Some(path)) = (status, signal, &state.cgroup) {
         // A process that is held cannot die.
         cgroup::thaw(path)?;
     }
     Ok(0)
+}
+
+/// `false` when it has ended.
+fn signal_first(state: &State, signal: i32) -> Result<bool> {
+    let sent = pidfd_open(Pid::from_raw(state.init.pid)).and_then(|pidfd| {
+        // Looked at after the descriptor holds it: the number cannot change hands any more.
+        match state.init.is_alive() {
+            true => pidfd_send_signal(&pidfd, signal),
+            false => Err(Errno::ESRCH),
+        }
+    });
+    match sent {
+        Err(Errno::ESRCH) => Ok(false),
+        other => {
+            other.context("cannot send the signal")?;
+            Ok(true)
+        }
+    }
 }
 
 /// All but the first process, which gets its signal by descriptor. The number is how many.
@@ -50,7 +65,7 @@ fn signal_others(state: &State, signal: i32) -> usize {
         .count()
 }
 
-/// `9`, `KILL`, `SIGKILL`, `sigkill`, `RTMIN+3`.
+/// `9`, `KILL`, `SIGKILL`, `sigkill`, `RTMIN+3`; `0` asks whether it could be sent one.
 fn parse(text: &str) -> Result<i32> {
     let upper = text.to_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -71,7 +86,7 @@ fn parse(text: &str) -> Result<i32> {
             .map(|signal| signal as i32)
     };
     match number {
-        Some(number) if (1..=libc::SIGRTMAX()).contains(&number) => Ok(number),
+        Some(number) if (0..=libc::SIGRTMAX()).contains(&number) => Ok(number),
         _ => bail!("unknown signal '{text}'"),
     }
 }
@@ -87,7 +102,8 @@ mod tests {
         }
         assert_eq!(parse("SIGRTMIN+3").unwrap(), libc::SIGRTMIN() + 3);
         assert_eq!(parse("RTMAX-1").unwrap(), libc::SIGRTMAX() - 1);
-        for text in ["", "0", "-1", "65", "SIGNAL", "KILL9", "RTMIN+99"] {
+        assert_eq!(parse("0").unwrap(), 0);
+        for text in ["", "-1", "65", "SIGNAL", "KILL9", "RTMIN+99"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

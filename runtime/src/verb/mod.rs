@@ -24,25 +24,30 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::cgroup;
+use crate::cgroup::{self, Made};
 use crate::cli::{Cli, CreateArgs, Verb};
+use crate::facts::Facts;
 use crate::inside::Passed;
-use crate::launch::{Request, StartedBy};
+use crate::launch::{Handles, Request, StartedBy};
 use crate::plan::Wishes;
-use crate::record::{Id, Registry, State};
+use crate::record::{Id, Registry, State, default_root};
 use crate::report::Log;
 
 /// What every verb has at hand.
 struct Tools<'a> {
     registry: Registry,
     log: &'a Log,
+    rootless: Option<bool>,
+    systemd_cgroup: bool,
 }
 
 /// Carries a command out; the value is the exit status.
 pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
     let tools = Tools {
-        registry: Registry::new(&cli.global.root),
+        registry: Registry::new(&root(cli)),
         log,
+        rootless: cli.global.rootless.said(),
+        systemd_cgroup: cli.global.systemd_cgroup,
     };
     log.debug(&format!("{:?}", cli.verb));
     match &cli.verb {
@@ -66,26 +71,37 @@ pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
     }
 }
 
+/// Where records are kept.
+fn root(cli: &Cli) -> PathBuf {
+    let default = || default_root(Facts::is_rootless(), |name| std::env::var_os(name));
+    cli.global.root.clone().unwrap_or_else(default)
+}
+
 /// What `run` and `create` have in common.
-fn request(args: &CreateArgs, passed: Passed, start: StartedBy) -> Result<Request> {
+fn request(tools: &Tools, args: &CreateArgs, passed: Passed, start: StartedBy) -> Result<Request> {
     Ok(Request {
         id: Id::parse(&args.id)?,
         bundle: args.bundle.clone(),
         start,
-        pid_file: args.pid_file.clone(),
+        handles: Handles {
+            pid_file: args.pid_file.clone(),
+            pidfd_socket: args.pidfd_socket.clone(),
+        },
         console_socket: args.console_socket.clone(),
         wishes: Wishes {
             no_pivot: args.no_pivot,
             no_new_keyring: args.no_new_keyring,
+            rootless: tools.rootless,
+            systemd_cgroup: tools.systemd_cgroup,
         },
         passed,
     })
 }
 
 /// A cgroup that was not made for the container holds others, too.
-fn own_cgroup(state: &State, verb: &str) -> Result<PathBuf> {
-    if let Some(path) = &state.cgroup {
-        return Ok(path.clone());
+fn own_cgroup(state: &State, verb: &str) -> Result<Made> {
+    if let Some(made) = state.made() {
+        return Ok(made);
     }
     match cgroup::unit_of(state.init.pid) {
         Some(unit) => bail!(

@@ -14,7 +14,8 @@ pub fn pause(tools: &Tools, id: &str) -> Result<u8> {
         Status::Created | Status::Running => {}
         Status::Paused | Status::Stopped => bail!("{}: it is {status}", told()),
     }
-    cgroup::freeze(&super::own_cgroup(&state, "freeze").with_context(told)?).with_context(told)?;
+    let made = super::own_cgroup(&state, "freeze").with_context(told)?;
+    cgroup::freeze(&made.path).with_context(told)?;
     Ok(0)
 }
 
@@ -25,6 +26,7 @@ pub fn resume(tools: &Tools, id: &str) -> Result<u8> {
     if status != Status::Paused {
         bail!("{}: it is not paused, but {status}", told());
     }
-    cgroup::thaw(&super::own_cgroup(&state, "thaw").with_context(told)?).with_context(told)?;
+    let made = super::own_cgroup(&state, "thaw").with_context(told)?;
+    cgroup::thaw(&made.path).with_context(told)?;
     Ok(0)
 }

@@ -16,7 +16,7 @@ pub fn run(tools: &Tools, args: &RunArgs, passed: Passed) -> Result<u8> {
     } else {
         StartedBy::UsInForeground
     };
-    let request = super::request(&args.create, passed, start)?;
+    let request = super::request(tools, &args.create, passed, start)?;
     let id = request.id.clone();
     let told = || format!("cannot run container '{}'", id.as_str());
     let waiting = launch::create(&tools.registry, request).with_context(told)?;
@@ -49,7 +49,7 @@ fn forget(tools: &Tools, id: &Id, waiting: &Waiting) -> Result<()> {
     if state.init != waiting.state.init {
         return Ok(());
     }
-    if let Some(warning) = launch::end_and_forget(&claim, &state)? {
+    for warning in launch::end_and_forget(&claim, &state)? {
         report::warning(tools.log, &warning.to_string());
     }
     Ok(claim.remove()?)

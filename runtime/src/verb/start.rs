@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::Tools;
-use crate::hooks;
-use crate::record::{Claim, Id, Status};
+use crate::record::{Claim, Id, State, Status};
+use crate::{hooks, launch};
 
-/// Returns once the program has begun.
+/// Returns once the program has begun, or once a container whose start has failed has stopped.
 pub fn start(tools: &Tools, id: &str) -> Result<u8> {
     let claim = tools.registry.find(&Id::parse(id)?)?;
     let (state, status) = claim.read()?;
@@ -28,13 +28,22 @@ pub fn start(tools: &Tools, id: &str) -> Result<u8> {
     (&start)
         .write_all(b"G")
         .with_context(|| format!("cannot start container '{id}'"))?;
+    let begun = begin(&state, outcome);
+    if begun.is_err() {
+        // It must not go on; that it cannot be ended would show in its state.
+        let _ = launch::end(&state.init);
+    }
+    begun.with_context(|| format!("cannot start container '{id}'"))?;
+    Ok(0)
+}
+
+fn begin(state: &State, outcome: File) -> Result<()> {
     let sentence = read_outcome(outcome)?;
     if !sentence.is_empty() {
-        bail!("cannot start container '{id}': {sentence}");
+        bail!(sentence);
     }
     let text = state.for_hooks().text("running", Some(state.init.pid));
-    hooks::run("poststart", Some(&state.poststart), &text)?;
-    Ok(0)
+    Ok(hooks::run("poststart", Some(&state.poststart), &text)?)
 }
 
 /// Opening the first for writing fails when nobody reads, that is, when the child is dead.

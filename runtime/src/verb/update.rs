@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::Tools;
 use crate::cli::UpdateArgs;
-use crate::facts::Facts;
+use crate::plan::{self, DeviceRules};
 use crate::record::{Id, Status};
-use crate::{cgroup, plan};
+use crate::{cgroup, report};
 
 /// What is not said stays as it is.
 pub fn update(tools: &Tools, args: &UpdateArgs) -> Result<u8> {
@@ -19,11 +19,25 @@ pub fn update(tools: &Tools, args: &UpdateArgs) -> Result<u8> {
     if status == Status::Stopped {
         bail!("{}: it is stopped", told());
     }
+    if args.kernel_memory.or(args.kernel_memory_tcp).is_some() {
+        report::warning(tools.log, "kernel memory settings are ignored");
+    }
     let asked = asked(args).with_context(told)?;
-    let path = super::own_cgroup(&state, "set-property").with_context(told)?;
-    let limits = plan::resources(asked, Facts::read().cgroup_mode).with_context(told)?;
-    cgroup::limit(&path, &limits).with_context(told)?;
+    let made = super::own_cgroup(&state, "set-property").with_context(told)?;
+    let devices = devices(&asked).with_context(told)?;
+    cgroup::change(&made, &asked, devices.as_ref()).with_context(told)?;
     Ok(0)
+}
+
+/// Rules that are not said stay as they are.
+fn devices(asked: &LinuxResources) -> Result<Option<DeviceRules>, plan::Error> {
+    let Some(list) = asked.devices() else {
+        return Ok(None);
+    };
+    Ok(Some(DeviceRules {
+        list: plan::device_rules(list)?,
+        dispensable: false,
+    }))
 }
 
 fn asked(args: &UpdateArgs) -> Result<LinuxResources> {
@@ -72,12 +86,13 @@ fn from_flags(args: &UpdateArgs) -> Value {
             "cpus": args.cpuset_cpus,
             "mems": args.cpuset_mems,
         },
-        "pids": {"limit": args.pids_limit},
+        // Nobody says zero who does not mean it.
+        "pids": {"limit": args.pids_limit.map(|limit| if limit == 0 { 1 } else { limit })},
         "blockIO": {"weight": args.blkio_weight},
     })
 }
 
-/// Callers of runc write zero for "as it is", but for the two fields that zero means something in.
+/// Callers of runc write zero for "as it is", but for the fields that zero means something in.
 fn stated(value: Value) -> Value {
     let Value::Object(fields) = value else {
         return value;
@@ -87,7 +102,11 @@ fn stated(value: Value) -> Value {
         Value::String(text) => !text.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
         Value::Number(number) => {
-            number.as_i64() != Some(0) || matches!(name, "idle" | "swappiness")
+            number.as_i64() != Some(0)
+                || matches!(
+                    name,
+                    "idle" | "burst" | "swappiness" | "major" | "minor" | "rate"
+                )
         }
         _ => true,
     };

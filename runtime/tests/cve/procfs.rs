@@ -105,7 +105,7 @@ fn cve_2023_28642_proc_or_sys_that_is_a_link() {
         std::fs::create_dir(rig.rootfs().join("bad")).unwrap();
         std::fs::remove_dir(rig.rootfs().join(name)).unwrap();
         symlink("/bad", rig.rootfs().join(name)).unwrap();
-        refused(&rig, "not an ordinary directory");
+        refused(&rig, "must be mounted on ordinary directory");
     }
 }
 

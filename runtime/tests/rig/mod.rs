@@ -13,11 +13,13 @@
 
 pub mod attacker;
 pub mod guest;
+pub mod hierarchies;
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use hierarchies::Home;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -32,6 +34,7 @@ const APPLETS: &[&str] = &[
 pub struct Rig {
     scratch: TempDir,
     program: PathBuf,
+    home: Home,
 }
 
 /// How a command ended.
@@ -48,10 +51,25 @@ pub struct Ended {
 impl Rig {
     /// A bundle with the configuration that `spec` writes, without a terminal.
     pub fn new() -> Rig {
+        Rig::started_in("shell")
+    }
+
+    /// The same, for a runtime that a service of systemd's starts.
+    pub fn in_service() -> Rig {
+        Rig::started_in("test.service")
+    }
+
+    fn started_in(below: &'static str) -> Rig {
         assert!(nix::unistd::geteuid().is_root(), "this test needs root");
         let scratch = tempfile::tempdir().unwrap();
+        let name = scratch.path().file_name().unwrap().to_string_lossy();
+        let home = Home::new(name.trim_start_matches('.'), below);
         let program = executable();
-        let rig = Rig { scratch, program };
+        let rig = Rig {
+            scratch,
+            program,
+            home,
+        };
         for directory in ["bin", "etc", "proc", "sys", "dev", "tmp"] {
             std::fs::create_dir_all(rig.rootfs().join(directory)).unwrap();
         }
@@ -124,8 +142,10 @@ impl Rig {
 
     /// The runtime, with its state below this rig and the bundle as working directory.
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new("sh");
         command
+            .args(["-c", &self.home.enter(), "sh"])
+            .arg(&self.program)
             .arg("--root")
             .arg(self.state_root())
             .args(words)

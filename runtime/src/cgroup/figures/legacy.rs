@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Places, block_entry, known};
+use super::{Places, block_entry, known, numbers};
 
 /// Nanoseconds of a clock tick: the kernel tells user space 100 in a second, whatever its own.
 const TICK: u64 = 10_000_000;
@@ -10,6 +10,7 @@ const TICK: u64 = 10_000_000;
 pub fn figures(places: &Places) -> Value {
     json!({
         "cpu": cpu(places),
+        "cpuset": cpuset(places),
         "memory": memory(places),
         "pids": known(json!({
             "current": places.number("pids", "pids.current"),
@@ -28,11 +29,17 @@ fn cpu(places: &Places) -> Value {
             .filter_map(|time| time.parse().ok())
             .collect()
     });
+    let split = places
+        .text("cpuacct", "cpuacct.usage_all")
+        .unwrap_or_default();
+    let (user, kernel) = split_times(&split);
     let throttling = places.table("cpu", "cpu.stat");
     json!({
         "usage": known(json!({
             "total": places.number("cpuacct", "cpuacct.usage"),
             "percpu": each,
+            "percpu_kernel": kernel,
+            "percpu_user": user,
             "kernel": time("system"),
             "user": time("user"),
         })),
@@ -42,6 +49,41 @@ fn cpu(places: &Places) -> Value {
             "throttledTime": throttling.get("throttled_time"),
         })),
     })
+}
+
+/// Below a heading, lines such as `0 123 45`: CPU, time of the user, time of the kernel.
+fn split_times(text: &str) -> (Option<Vec<u64>>, Option<Vec<u64>>) {
+    let column = |at: usize| {
+        let times = text
+            .lines()
+            .skip(1)
+            .map(|line| line.split(' ').nth(at)?.parse().ok());
+        times
+            .collect::<Option<Vec<u64>>>()
+            .filter(|times| !times.is_empty())
+    };
+    (column(1), column(2))
+}
+
+fn cpuset(places: &Places) -> Value {
+    let list = |name: &str| places.text("cpuset", name).map(|text| numbers(&text));
+    let number = |name: &str| {
+        let text = places.text("cpuset", &format!("cpuset.{name}"))?;
+        text.parse::<i64>().ok()
+    };
+    known(json!({
+        "cpus": list("cpuset.cpus"),
+        "cpu_exclusive": number("cpu_exclusive"),
+        "mems": list("cpuset.mems"),
+        "mem_hardwall": number("mem_hardwall"),
+        "mem_exclusive": number("mem_exclusive"),
+        "memory_migrate": number("memory_migrate"),
+        "memory_spread_page": number("memory_spread_page"),
+        "memory_spread_slab": number("memory_spread_slab"),
+        "memory_pressure": number("memory_pressure"),
+        "sched_load_balance": number("sched_load_balance"),
+        "sched_relax_domain_level": number("sched_relax_domain_level"),
+    }))
 }
 
 fn memory(places: &Places) -> Value {
@@ -103,6 +145,13 @@ fn huge_pages(places: &Places) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_split_by_cpu() {
+        let text = "cpu user system\n0 5 6\n1 7 8";
+        assert_eq!(split_times(text), (Some(vec![5, 7]), Some(vec![6, 8])));
+        assert_eq!(split_times(""), (None, None));
+    }
 
     #[test]
     fn block_lines_are_read() {

@@ -2,14 +2,17 @@
 //!
 //! Read here and not by libcgroups, which gives no figure at all when one controller is missing (as
 //! below most units), and version 2's times in other units than version 1's. A figure whose file is
-//! not there is left out.
+//! not there is left out, so pressure is told where the kernel measures it.
 
 mod legacy;
+mod oom;
 mod unified;
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+
+pub use oom::OomWatch;
 
 use super::Home;
 use super::hierarchy::{self, Hierarchy};
@@ -27,19 +30,8 @@ pub fn figures(home: &Home) -> Value {
     data
 }
 
-/// How often a process was killed for want of memory.
-pub fn oom_kills(home: &Home) -> u64 {
-    let places = Places::of(home);
-    let name = match hierarchy::is_unified() {
-        true => "memory.events",
-        false => "memory.oom_control",
-    };
-    let table = places.table("memory", name);
-    table.get("oom_kill").and_then(Value::as_u64).unwrap_or(0)
-}
-
 /// Where a container's figures are, in each hierarchy.
-struct Places(Vec<(Hierarchy, PathBuf)>);
+pub struct Places(Vec<(Hierarchy, PathBuf)>);
 
 impl Places {
     fn of(home: &Home) -> Places {
@@ -101,6 +93,15 @@ impl Places {
     }
 }
 
+/// `0-2,8` as single numbers.
+fn numbers(text: &str) -> Vec<u16> {
+    let parts = text.split(',').filter_map(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
+    });
+    parts.flatten().collect()
+}
+
 /// An object without the fields that there is nothing for.
 fn known(value: Value) -> Value {
     match value {
@@ -119,4 +120,16 @@ fn block_entry(device: &str, operation: &str, value: u64) -> Option<Value> {
     let (major, minor) = device.split_once(':')?;
     let (major, minor): (u64, u64) = (major.parse().ok()?, minor.parse().ok()?);
     Some(json!({"major": major, "minor": minor, "op": operation, "value": value}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_become_numbers() {
+        for (text, wanted) in [("0-2,8", vec![0, 1, 2, 8]), ("", vec![]), ("x", vec![])] {
+            assert_eq!(numbers(text), wanted, "{text}");
+        }
+    }
 }
