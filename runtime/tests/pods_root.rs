@@ -94,7 +94,7 @@ fn it_has_a_session_and_a_terminal_of_its_own() {
     rig.config(|config| config["process"]["terminal"] = json!(true));
     rig.script("tty; echo heard >/dev/tty; echo mounted >/dev/console");
     let ended = rig.runtime(&["run", "second"]);
-    assert_eq!(ended.out, "/dev/pts/0\r\nheard\r\nmounted", "{}", ended.err);
+    assert_eq!(ended.out, "/dev/pts/0\nheard\nmounted", "{}", ended.err);
 }
 
 #[test]

@@ -76,7 +76,10 @@ const STEPS: &[(Change, &str)] = &[
         |c| c["process"]["user"] = json!({"uid": 4_294_967_295u32, "gid": 0}),
         "user",
     ),
-    (|c| c["process"]["cwd"] = json!("/no/such"), "/no/such"),
+    (
+        |c| c["process"]["cwd"] = json!("/bin/busybox"),
+        "/bin/busybox",
+    ),
     (|c| c["process"]["args"] = json!(["nowhere"]), "nowhere"),
 ];
 
@@ -141,7 +144,7 @@ fn a_cgroup_in_which_others_are_is_neither_taken_nor_emptied() {
         .ok();
     let err = rig.runtime(&["run", "second"]).refused();
     assert!(
-        err.contains("linux.cgroupsPath") && err.contains("processes already (1)"),
+        err.contains(&name) && err.contains("is not empty: 1 process(es)"),
         "{err}"
     );
     assert_eq!(rig.status("first"), "running");
