@@ -13,7 +13,7 @@ TEST_PACKAGES := attr busybox-static conmon containerd e2fsprogs iproute2 libcap
 	runc systemd-container uidmap util-linux
 BENCH_PACKAGES := bubblewrap crun runc strace time
 
-.PHONY: help build check unit e2e test demo bench-start deps build-deps cargo manual install clean
+.PHONY: help build check unit soak fuzz e2e test demo bench-start deps build-deps cargo manual install clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,12 @@ check: deps cargo ## formatting and lints
 
 unit: deps cargo ## tests of the two crates; those that say so in their name need root
 	cargo test -p sysc -p sysc-runtime
+
+soak: deps cargo ## ten thousand starts, thousands of kills; some twenty minutes
+	SYSC_SOAK=34 cargo test -p sysc-runtime --test soak_root -- --nocapture --test-threads=1
+
+fuzz: cargo ## five minutes for each target; needs a nightly toolchain and cargo-fuzz
+	cd runtime && for target in config mount_options; do cargo +nightly fuzz run $$target -- -max_total_time=300 || exit 1; done
 
 e2e: deps build ## real machines, a real registry
 	SYSC_BIN=$(DIST) cargo test -p sysc-tests

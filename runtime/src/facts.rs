@@ -1,8 +1,11 @@
 //! What this host is: read once, as far as somebody asks.
 
 use std::ffi::OsStr;
+use std::os::fd::AsFd;
 use std::path::{Component, Path, PathBuf};
 
+use libcontainer::syscall::Syscall;
+use libcontainer::syscall::linux::{FSCONFIG_SET_STRING, LinuxSyscall};
 use nix::unistd::geteuid;
 
 use crate::cgroup;
@@ -58,6 +61,16 @@ impl Facts {
         let unit = names.find(|name| name.ends_with(".service") || name.ends_with(".scope"));
         unit.is_some_and(|name| name.ends_with(".service"))
     }
+}
+
+/// Whether a proc file system can be made of a PID namespace that its maker is not in (Linux 6.17).
+pub fn proc_takes_namespace() -> bool {
+    let Ok(context) = LinuxSyscall.fsopen(Some("proc"), libc::FSOPEN_CLOEXEC) else {
+        return false;
+    };
+    let (set, own) = (FSCONFIG_SET_STRING as u32, Some("/proc/self/ns/pid"));
+    let told = LinuxSyscall.fsconfig(context.as_fd(), set, Some("pidns"), own, 0);
+    told.is_ok()
 }
 
 /// Our cgroup out of /proc/self/cgroup. Version 1 has one per hierarchy: systemd's own is the one

@@ -28,12 +28,23 @@
 //! goes on alone.
 //!
 //! ```text
-//!  clone ───────────────────────────────────────▶ namespaces joined
+//!  clone ───────────────────────────────────────▶ waits
+//!  limits
+//!  GO ──────────────────────────────────────────▶ namespaces joined, terminal, identity
 //!                                        ◀──────── JOINED, with the number of the second
-//!  limits, cgroup
-//!  GO ──────────────────────────────────────────▶ identity, the program is looked up
+//!  cgroup
+//!  GO ──────────────────────────────────────────▶ session, the program is looked up
 //!                                        ◀──────── READY
 //!  GO ──────────────────────────────────────────▶ seccomp, exec
+//! ```
+//!
+//! A container that joins a PID namespace has the rungs of a start up to READY, where the process that
+//! set it up makes the one that goes on:
+//!
+//! ```text
+//!                                        ◀──────── JOINED, with the number of the second
+//!  GO, with that number ────────────────────────▶ (the second)
+//!                                        ◀──────── READY
 //! ```
 //!
 //! At any rung the child may say FAILED with a sentence and end. A side that goes away closes its
@@ -102,6 +113,15 @@ impl HostEnd {
         }
     }
 
+    /// Lets the child go on, and tells it by which number the host knows it.
+    pub fn go_as(&self, number: i32) -> nix::Result<()> {
+        let message = [&b"G"[..], &number.to_ne_bytes()].concat();
+        match say(&self.0, &message) {
+            Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Hands over what was opened for the child, or says why it was not.
     pub fn give(&self, opened: Result<OwnedFd, String>) -> nix::Result<()> {
         match opened {
@@ -154,6 +174,16 @@ impl ChildEnd {
             Err(Errno::ECONNRESET) => Ok(false),
             other => Ok(!other?.is_empty()),
         }
+    }
+
+    /// Waits for the parent to say by which number the host knows us; `None` when it is gone.
+    pub fn await_number(&self) -> nix::Result<Option<i32>> {
+        let message = match hear(&self.0) {
+            Err(Errno::ECONNRESET) => return Ok(None),
+            other => other?,
+        };
+        let number = message.get(1..).and_then(|number| number.try_into().ok());
+        Ok(number.map(i32::from_ne_bytes))
     }
 
     /// Asks for somebody who opens sources.
@@ -243,6 +273,8 @@ mod tests {
         child.joined(-7).unwrap();
         child.ask_hooks().unwrap();
         child.listener(9).unwrap();
+        host.go_as(-9).unwrap();
+        assert_eq!(child.await_number().unwrap(), Some(-9));
         child.ready().unwrap();
         child.failed("no such file").unwrap();
         drop(child);

@@ -3,8 +3,6 @@
 
 mod rig;
 
-use std::fs::File;
-
 use rig::guest::{cgroups, exec, refused, script, sleeping};
 use rig::{Rig, eventually};
 use serde_json::json;
@@ -50,51 +48,6 @@ fn r04_a_failing_exec_does_not_touch_the_container() {
 }
 
 #[test]
-fn no_descriptor_and_no_trace_of_the_host_leaks() {
-    let rig = sleeping(|_| {});
-    use std::os::fd::AsRawFd;
-    let file = File::open("/etc/passwd").unwrap();
-    let flags = nix::fcntl::FdFlag::empty();
-    nix::fcntl::fcntl(file.as_raw_fd(), nix::fcntl::FcntlArg::F_SETFD(flags)).unwrap();
-    // 3 is the listing's own.
-    assert_eq!(exec(&rig, &["c", "ls", "/proc/self/fd"]).ok(), "0\n1\n2\n3");
-    let err = refused(exec(&rig, &["--cwd", "/proc/self/fd/3", "c", "true"]));
-    assert!(err.contains("/proc/self/fd/3"), "{err}");
-}
-
-#[test]
-fn s05_our_file_cannot_be_reached_from_inside() {
-    let rig = sleeping(|config| {
-        config["process"]["capabilities"] = json!({"bounding": ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"],
-            "effective": ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"], "permitted": ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"]});
-    });
-    let sum = || {
-        std::fs::read(env!("CARGO_BIN_EXE_sysc-runtime"))
-            .unwrap()
-            .len()
-    };
-    let before = sum();
-    std::fs::write(rig.rootfs().join("bin/self"), "#!/proc/self/exe\n").unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(rig.rootfs().join("bin/self"), mode).unwrap();
-    let attack = "for p in /proc/[0-9]*; do \
-        case \"$(readlink $p/exe)\" in *sysc-runtime*) (echo x >>$p/exe) 2>/dev/null && echo WRITTEN $p;; esac; done";
-    let watcher = rig.spawn(&[
-        "exec",
-        "c",
-        "sh",
-        "-c",
-        &format!("i=0; while [ $i -lt 60 ]; do {attack}; i=$((i+1)); done"),
-    ]);
-    for _ in 0..40 {
-        exec(&rig, &["c", "self"]);
-    }
-    let output = watcher.wait_with_output().unwrap();
-    assert!(!String::from_utf8_lossy(&output.stdout).contains("WRITTEN"));
-    assert_eq!(sum(), before);
-}
-
-#[test]
 fn on_the_way_in_nothing_of_the_host_is_seen() {
     let rig = sleeping(|config| {
         let all = json!(["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"]);
@@ -103,7 +56,10 @@ fn on_the_way_in_nothing_of_the_host_is_seen() {
     });
     // Where the runtime is called from there is a config.json; in the container there is none.
     let attack = format!(
-        "touch /tmp/ready; while [ -e /tmp/ready ]; do for p in /proc/[0-9]*; do \
+        "own=$(grep CapEff /proc/self/status); touch /tmp/ready; \
+         while [ -e /tmp/ready ]; do for p in /proc/[0-9]*; do \
+         caps=$(grep CapEff $p/status 2>/dev/null); \
+         [ -z \"$caps\" ] || [ \"$caps\" = \"$own\" ] || echo MORE $caps; \
          [ -e $p/cwd/config.json ] && echo CWD; [ -e $p/root{}/config.json ] && echo ROOT; \
          for f in $p/fd/[3-9]*; do [ -e $f/config.json ] && echo FD; done; done; done",
         rig.bundle().display()
@@ -152,13 +108,4 @@ fn a_created_container_can_be_entered() {
     assert_eq!(script(&rig, "hostname").ok(), "sysc");
     assert_eq!(rig.status("c"), "created");
     rig.runtime(&["start", "c"]).ok();
-}
-
-#[test]
-fn two_hundred_short_ones_do_not_hang() {
-    let rig = sleeping(|_| {});
-    for _ in 0..200 {
-        exec(&rig, &["c", "true"]).ok();
-    }
-    assert_eq!(rig.status("c"), "running");
 }

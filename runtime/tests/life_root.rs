@@ -249,21 +249,6 @@ fn u03_a_name_can_be_used_again_after_any_death() {
 }
 
 #[test]
-fn a_runtime_killed_at_any_moment_leaves_no_trap() {
-    let rig = Rig::new();
-    rig.args(&["sleep", "100"]);
-    for round in 0..40 {
-        let mut runtime = rig.spawn(&["run", "c"]);
-        std::thread::sleep(std::time::Duration::from_millis(round * 5));
-        runtime.kill().unwrap();
-        runtime.wait().unwrap();
-    }
-    rig.script("exit 6");
-    assert_eq!(rig.run().code, Some(6));
-    rig.assert_clean();
-}
-
-#[test]
 fn a_name_whose_process_number_is_another_process_now_is_stopped() {
     let rig = Rig::new();
     rig.args(&["sleep", "100"])

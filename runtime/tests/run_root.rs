@@ -284,13 +284,3 @@ fn a_promised_descriptor_must_be_open() {
         "{err}"
     );
 }
-
-#[test]
-fn three_hundred_short_runs_do_not_hang() {
-    let rig = Rig::new();
-    rig.args(&["true"]);
-    for _ in 0..300 {
-        assert_eq!(rig.run().code, Some(0));
-    }
-    rig.assert_clean();
-}

@@ -97,3 +97,55 @@ fn a_terminal_is_sent_to_the_console_socket() {
     rig.until("c", "stopped");
     rig.runtime(&["delete", "c"]).ok();
 }
+
+/// The payload says sixteen times what it hears, so that both ways are full most of the time: who
+/// waits for one of them alone stands still here.
+#[test]
+fn a_large_paste_goes_through_and_its_answer_comes_back() {
+    const LINES: usize = 16 * 1024;
+    const LINE: &[u8; 64] = &{
+        let mut line = [b'x'; 64];
+        line[63] = b'\n';
+        line
+    };
+    let rig = Rig::new();
+    rig.config(|config| config["process"]["terminal"] = json!(true))
+        .script(&format!(
+            "stty raw -echo; echo ready; head -c {} | sed s/x/yyyyyyyyyyyyyyyy/g; echo done",
+            LINES * LINE.len()
+        ));
+    let mut command = rig.command(&["run", "c"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let mut seen = Vec::new();
+    let mut piece = vec![0; 256];
+    while !seen.ends_with(b"ready\n") {
+        let length = output.read(&mut piece).unwrap();
+        assert!(length > 0, "{}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&piece[..length]);
+    }
+    let mut input = child.stdin.take().unwrap();
+    let paste = std::thread::spawn(move || {
+        (0..LINES).for_each(|_| input.write_all(LINE).unwrap());
+        // The end of our input must not be the end of the terminal.
+        input
+    });
+    let mut back = Vec::new();
+    output.read_to_end(&mut back).unwrap();
+    assert!(child.wait().unwrap().success());
+    let answers = back.iter().filter(|byte| **byte == b'y').count();
+    assert_eq!(answers, LINES * 63 * 16);
+    assert!(back.ends_with(b"done\n"), "what comes last is not lost");
+    drop(paste.join().unwrap());
+    rig.assert_clean();
+}
+
+#[test]
+fn a_terminal_that_was_closed_can_be_opened_again() {
+    let rig = Rig::new();
+    rig.config(|config| config["process"]["terminal"] = json!(true));
+    rig.script("exec 0</dev/null 1>/dev/null 2>/dev/null; sleep 0.2; echo again >/dev/console");
+    let ended = rig.run();
+    assert_eq!(ended.out, "again", "{}", ended.err);
+}

@@ -63,7 +63,22 @@ fn check_process(process: &Process) -> Result<(), Complaint> {
     if !process.cwd().is_absolute() {
         return Err(complaint("process.cwd", "is not an absolute path"));
     }
-    Ok(())
+    check_user(process)
+}
+
+/// The number that means "as it is" to the kernel, and so root, is nobody's.
+fn check_user(process: &Process) -> Result<(), Complaint> {
+    let user = process.user();
+    let groups = user.additional_gids().iter().flatten().copied();
+    let all = [
+        ("process.user.uid", user.uid()),
+        ("process.user.gid", user.gid()),
+    ];
+    let more = groups.map(|group| ("process.user.additionalGids", group));
+    match all.into_iter().chain(more).find(|(_, id)| *id == u32::MAX) {
+        Some((field, id)) => Err(complaint(field, &format!("{id} is no number of anybody"))),
+        None => Ok(()),
+    }
 }
 
 /// As with runc, a label is an error where nothing heeds it: who asks for it relies on it.

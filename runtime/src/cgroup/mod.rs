@@ -164,17 +164,28 @@ impl Made {
     }
 }
 
+/// A cgroup that is there already may be used, but not shared: it will be emptied with the container.
+/// Nor does anybody begin anything in a frozen one.
+pub fn must_be_free(path: &Path) -> Result<(), Error> {
+    let left = processes(path).len();
+    if left > 0 {
+        let reason = format!("container's cgroup is not empty: {left} process(es) found");
+        return Err(join_failed(path, reason));
+    }
+    match freeze::is_asked(path) {
+        true => Err(join_failed(path, "container's cgroup unexpectedly frozen")),
+        false => Ok(()),
+    }
+}
+
 /// Makes the cgroup that is planned, puts a process in and limits it. What was made on the way to a
 /// failure is removed.
 pub fn settle(own: &Own, pid: Pid) -> Result<Made, Error> {
     let made = match &own.place {
-        Place::Path(path) => {
-            check_free(path)?;
-            Made {
-                path: path.clone(),
-                unit: None,
-            }
-        }
+        Place::Path(path) => Made {
+            path: path.clone(),
+            unit: None,
+        },
         Place::Scope(scope) => Made {
             path: scope::start(scope, own, pid)?,
             unit: Some(Unit {
@@ -194,20 +205,6 @@ pub fn settle(own: &Own, pid: Pid) -> Result<Made, Error> {
             let _ = made.remove();
             Err(error)
         }
-    }
-}
-
-/// A cgroup that is there already may be used, but not shared: it will be emptied with the container.
-/// Nor does anybody begin anything in a frozen one.
-fn check_free(path: &Path) -> Result<(), Error> {
-    let left = processes(path).len();
-    if left > 0 {
-        let reason = format!("container's cgroup is not empty: {left} process(es) found");
-        return Err(join_failed(path, reason));
-    }
-    match freeze::is_asked(path) {
-        true => Err(join_failed(path, "container's cgroup unexpectedly frozen")),
-        false => Ok(()),
     }
 }
 

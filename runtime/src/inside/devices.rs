@@ -10,7 +10,6 @@ use nix::errno::Errno;
 use nix::sys::stat::{Mode, SFlag, fstat, makedev, mknodat, umask};
 use nix::unistd::{Gid, Uid, fchownat};
 
-use super::places::file;
 use super::root::NewRoot;
 use super::trees::{attach, clone_tree};
 use super::{Error, failed};
@@ -106,8 +105,15 @@ fn occupied() -> String {
 
 fn bind(root: &NewRoot, device: &Device) -> Result<(), String> {
     let tree = clone_tree(&device.path, false)?;
-    let target = file(root, &device.path)?;
-    attach(&tree, &target)
+    let found = root.beneath.resolve_nofollow(&device.path);
+    let target = found.or_else(|_| root.beneath.create_file(&device.path));
+    let target = target.map_err(|errno| errno.to_string())?;
+    let found = fstat(target.as_raw_fd()).map_err(|errno| errno.to_string())?;
+    match SFlag::from_bits_truncate(found.st_mode & libc::S_IFMT) {
+        // A mount on a link would be nobody's; and none shall lead it elsewhere.
+        SFlag::S_IFLNK | SFlag::S_IFDIR => Err(occupied()),
+        _ => attach(&tree, &target),
+    }
 }
 
 /// What the image brings is left.

@@ -33,8 +33,9 @@ pub struct Ready {
     _listener: Option<OwnedFd>,
 }
 
-/// Gives up everything that the program shall not have, and looks the program up as it will.
-pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
+/// Gives up everything that the program shall not have. The descriptor of a listener must be held until
+/// the parent has answered.
+pub fn assume(payload: &Payload, child: &Child) -> Result<Option<OwnedFd>, Error> {
     let identity = &payload.identity;
     if let Some(domain) = payload.personality {
         sys::process::set_personality(domain)
@@ -45,7 +46,6 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
     umask(Mode::from_bits_truncate(identity.umask));
     sys::descriptors::pass_on(3, child.passed.count)
         .map_err(|errno| failed("pass descriptors on", errno))?;
-    let env = environment(payload, child);
     // The directory may be one that only root can enter, or (behind a network) only the user.
     let cwd = &payload.program.cwd;
     let entered = chdir(cwd).is_ok();
@@ -57,16 +57,25 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Ready, Error> {
     }
     let early = seccomp::load(payload, Moment::Identity, child)?;
     become_user(identity)?;
+    // A change of users sets this to what the host has for set-user-id programs: usually the same.
+    // Only a filter that is loaded already can forbid it.
+    let _ = prctl::set_dumpable(false);
     if !entered {
         chdir(cwd).map_err(|errno| failed(format!("enter '{}'", cwd.display()), errno))?;
         find_directory()?;
     }
+    Ok(early)
+}
+
+/// Looks the program up as it will itself, in the process that becomes it.
+pub fn look_ahead(payload: &Payload, child: &Child) -> Result<Ready, Error> {
+    let env = environment(payload, child);
     let path = look_up(&payload.program.args[0], &env)?;
     let late = seccomp::load(payload, Moment::Start, child)?;
     Ok(Ready {
         path,
         env,
-        _listener: early.or(late),
+        _listener: late,
     })
 }
 

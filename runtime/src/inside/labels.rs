@@ -2,18 +2,18 @@
 
 use std::io::{Error as IoError, ErrorKind};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 
-use pathrs::procfs::ProcfsBase;
-
+use super::proc::Proc;
 use super::root::NewRoot;
-use super::{Error, failed, procfs};
+use super::{Error, failed};
 use crate::plan::{Payload, Plan, What};
 use crate::sys;
 
 /// What the exec changes to.
 pub fn wear(payload: &Payload) -> Result<(), Error> {
     if let Some(label) = &payload.label {
-        procfs::write(ProcfsBase::ProcThreadSelf, "attr/exec", label)
+        write("attr/exec", label)
             .map_err(|error| failed(format!("set process.selinuxLabel '{label}'"), error))?;
     }
     if let Some(profile) = &payload.apparmor {
@@ -23,13 +23,20 @@ pub fn wear(payload: &Payload) -> Result<(), Error> {
     Ok(())
 }
 
+/// Writes to a file about ourselves.
+fn write(file: &str, text: &str) -> Result<(), IoError> {
+    let path = format!("{}/{file}", std::process::id());
+    Proc::open()
+        .map_err(IoError::other)?
+        .write(Path::new(&path), text)
+}
+
 /// AppArmor has a directory of its own since Linux 5.8; before, it shares one.
 fn apply_profile(profile: &str) -> Result<(), IoError> {
     let text = format!("exec {profile}");
-    let base = ProcfsBase::ProcThreadSelf;
-    match procfs::write(base, "attr/apparmor/exec", &text) {
+    match write("attr/apparmor/exec", &text) {
         Err(error) if error.kind() == ErrorKind::NotFound && !has_own_directory() => {
-            procfs::write(base, "attr/exec", &text)
+            write("attr/exec", &text)
         }
         other => other,
     }
@@ -37,7 +44,7 @@ fn apply_profile(profile: &str) -> Result<(), IoError> {
 
 /// A profile that is not loaded is not found either.
 fn has_own_directory() -> bool {
-    std::path::Path::new("/proc/thread-self/attr/apparmor").exists()
+    Path::new("/proc/thread-self/attr/apparmor").exists()
 }
 
 /// Makes a session keyring that the program can use under its label.
@@ -54,7 +61,7 @@ fn label_keys(label: Option<&str>) -> Result<(), Error> {
     let Some(label) = label else {
         return Ok(());
     };
-    match procfs::write(ProcfsBase::ProcSelf, "attr/keycreate", label) {
+    match write("attr/keycreate", label) {
         // A kernel that labels no keys.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other.map_err(|error| failed(format!("label keys '{label}'"), error)),

@@ -18,7 +18,7 @@ mod mask;
 mod mounts;
 mod namespaces;
 mod places;
-mod procfs;
+mod proc;
 mod root;
 mod seccomp;
 mod sources;
@@ -28,7 +28,11 @@ mod terminal;
 mod trees;
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use nix::sched::{CloneFlags, setns};
+use nix::unistd::setsid;
 
 use crate::hooks::{self, Place};
 use crate::ladder::ChildEnd;
@@ -134,14 +138,14 @@ impl Child {
     }
 }
 
-/// Becomes the payload. Returns only when that failed, with the status to exit with; or, for an
-/// exec, when another process has gone on.
+/// Becomes the payload. Returns only when that failed, with the status to exit with; or when another
+/// process has gone on.
 pub fn run(task: &Task, child: Child) -> i32 {
     let done = match task {
         Task::Make { plan, state } if child.goes_ahead => send_ahead(plan, state, &child),
-        Task::Make { plan, state } => begin(&plan.payload, &child, &[])
-            .and_then(|()| be_first(plan, state, &child))
-            .map(|never| match never {}),
+        Task::Make { plan, state } => {
+            begin(&plan.payload, &child, &[]).and_then(|()| be_first(plan, state, &child))
+        }
         Task::Join { payload, target } => send_inside(payload, target, &child),
     };
     match done {
@@ -160,21 +164,18 @@ fn tell(child: &Child, error: &Error) -> i32 {
     1
 }
 
-fn be_first(plan: &Plan, state: &HookState, child: &Child) -> Result<Infallible, Error> {
+fn be_first(plan: &Plan, state: &HookState, child: &Child) -> Result<(), Error> {
     // Until the parent has written the id maps and put us into our cgroup, nothing can be done.
     await_go(child)?;
+    let join_last = plan.namespaces.join_last.as_ref();
+    let pids = join_last.map(namespaces::open_one).transpose()?;
     become_undumpable(child)?;
     let pid = make(plan, state, child)?;
-    let program = identity::assume(&plan.payload, child)?;
-    await_start(child)?;
-    seccomp::load(&plan.payload, Moment::Exec, child)?;
-    let hooks = plan.hooks.start_container().as_deref();
-    let place = Place {
-        env: Some(&program.env),
-        ..Place::default()
-    };
-    hooks::run_at(place, "startContainer", hooks, &state.text("created", pid))?;
-    exec::execute(&plan.payload, &program)
+    if let Some(pids) = pids {
+        return go_on_in(pids, plan, state, child);
+    }
+    let _listener = identity::assume(&plan.payload, child)?;
+    be_payload(plan, state, child, pid).map(|never| match never {})
 }
 
 /// Enters what the container's first process must be born in, and makes it there.
@@ -189,14 +190,29 @@ fn send_ahead(plan: &Plan, state: &HookState, child: &Child) -> Result<(), Error
     })
 }
 
+/// Makes the process that goes on in a PID namespace that others are in. They see it from its first
+/// moment, so by then it is no more than the payload: whoever may trace it there gains nothing.
+fn go_on_in(pids: File, plan: &Plan, state: &HookState, child: &Child) -> Result<(), Error> {
+    // Felt by our children only; later we shall not have the right.
+    setns(&pids, CloneFlags::CLONE_NEWPID)
+        .map_err(|errno| failed("join the PID namespace", errno))?;
+    drop(pids);
+    let _listener = identity::assume(&plan.payload, child)?;
+    send(0, child, || {
+        let pid = await_number(child)?;
+        lead_session(child)?;
+        be_payload(plan, state, child, Some(pid))
+    })
+}
+
 /// Makes the one that goes on, as a child of our parent, and says who it is.
-fn send(
+fn send<T>(
     flags: u64,
     child: &Child,
-    go_on: impl FnOnce() -> Result<Infallible, Error>,
+    go_on: impl FnOnce() -> Result<T, Error>,
 ) -> Result<(), Error> {
     let sibling = spawn(libc::CLONE_PARENT as u64 | flags, || match go_on() {
-        Ok(never) => match never {},
+        Ok(_) => 0,
         Err(error) => tell(child, &error),
     })
     .map_err(|errno| failed("make a process in the container", errno))?;
@@ -204,6 +220,34 @@ fn send(
         .ladder
         .joined(sibling.pid.as_raw())
         .map_err(|_| Error::Orphaned)
+}
+
+/// A session and its terminal are a process's own, and not its maker's.
+fn lead_session(child: &Child) -> Result<(), Error> {
+    setsid().map_err(|errno| failed("start a session", errno))?;
+    match child.console {
+        Some(_) => terminal::control(),
+        None => Ok(()),
+    }
+}
+
+/// All is set up; the program is what is left.
+fn be_payload(
+    plan: &Plan,
+    state: &HookState,
+    child: &Child,
+    pid: Option<i32>,
+) -> Result<Infallible, Error> {
+    let program = identity::look_ahead(&plan.payload, child)?;
+    await_start(child)?;
+    seccomp::load(&plan.payload, Moment::Exec, child)?;
+    let hooks = plan.hooks.start_container().as_deref();
+    let place = Place {
+        env: Some(&program.env),
+        ..Place::default()
+    };
+    hooks::run_at(place, "startContainer", hooks, &state.text("created", pid))?;
+    exec::execute(&plan.payload, &program)
 }
 
 /// Where the parent could not do it before the clone.
@@ -216,29 +260,30 @@ fn become_undumpable(child: &Child) -> Result<(), Error> {
     }
 }
 
-/// Joins the container, and makes the process that goes on. Its like is seen in the container's
-/// /proc by others there, and CAP_SYS_PTRACE opens the directories of what is seen: so by then
-/// nothing of the host is in it any more, neither root nor working directory nor descriptor.
+/// Joins the container, becomes what the program shall be, and makes the process that goes on. Its
+/// like is seen in the container's /proc by others there, and CAP_SYS_PTRACE is all the power of what
+/// is seen: so by then nothing of the host is in it any more, neither root nor working directory nor
+/// descriptor, and its capabilities are the program's.
 fn send_inside(payload: &Payload, target: &Target, child: &Child) -> Result<(), Error> {
     begin(payload, child, &target.descriptors())?;
     become_undumpable(child)?;
-    target.enter()?;
-    send(0, child, || be_guest(payload, child))
-}
-
-fn be_guest(payload: &Payload, child: &Child) -> Result<Infallible, Error> {
-    child.close_the_rest(&[]).map_err(closing_failed)?;
-    // Until the parent has put us into the container's cgroup, nothing shall be done.
     await_go(child)?;
-    nix::unistd::setsid().map_err(|errno| failed("start a session", errno))?;
+    target.enter()?;
     if child.session_keyring {
         labels::new_session_keyring(payload)?;
     }
     terminal::set_up(payload, child.console.as_ref(), terminal::Console::Nobody)?;
-    let program = identity::assume(payload, child)?;
-    await_start(child)?;
-    seccomp::load(payload, Moment::Exec, child)?;
-    exec::execute(payload, &program)
+    let _listener = identity::assume(payload, child)?;
+    send(0, child, || {
+        child.close_the_rest(&[]).map_err(closing_failed)?;
+        // Until the parent has put us into the container's cgroup, nothing shall be done.
+        await_go(child)?;
+        lead_session(child)?;
+        let program = identity::look_ahead(payload, child)?;
+        await_start(child)?;
+        seccomp::load(payload, Moment::Exec, child)?;
+        exec::execute(payload, &program)
+    })
 }
 
 /// What every child does first.
@@ -286,6 +331,7 @@ fn make(plan: &Plan, state: &HookState, child: &Child) -> Result<Option<i32>, Er
     )?;
     root::protect(plan)?;
     mask::make_all(&plan.masks, plan.mount_label.as_deref(), covers)?;
+    mounts::verify(&plan.mounts)?;
     Ok(pid)
 }
 
@@ -329,6 +375,14 @@ fn number_on_host() -> Option<i32> {
         .to_str()?
         .parse()
         .ok()
+}
+
+/// As `await_go`, where the host's number for us is not known otherwise.
+fn await_number(child: &Child) -> Result<i32, Error> {
+    match child.ladder.await_number() {
+        Ok(Some(number)) => Ok(number),
+        _ => Err(Error::Orphaned),
+    }
 }
 
 fn await_go(child: &Child) -> Result<(), Error> {

@@ -5,8 +5,10 @@
 //! fills /dev. Its system call wrappers are used.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::{SFlag, fstat, lstat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
 
 use super::places::{Coverer, directory, file, guard_proc, is_proc, plain_directory};
 use super::root::NewRoot;
@@ -45,6 +47,32 @@ fn make(root: &NewRoot, step: &MountStep, sources: &Sources) -> Result<(), Strin
         What::Cgroup => cgroups::make(root, step),
         What::Again { tuning } => again(root, step, tuning.as_ref()),
     }
+}
+
+/// What was mounted as proc or sysfs must still be found there, or what is hidden and protected
+/// below it was hidden and protected elsewhere: a root file system that others can write may have
+/// had the directory exchanged since (CVE-2019-19921).
+pub fn verify(steps: &[MountStep]) -> Result<(), Error> {
+    for path in [Path::new("/proc"), Path::new("/sys")] {
+        let last = steps.iter().rfind(|step| step.target == path);
+        let relied_on = last.is_some_and(MountStep::is_kernels);
+        if relied_on && !is_kernels_root(path).unwrap_or(false) {
+            let what = format!("find what was mounted on '{}'", path.display());
+            return Err(failed(
+                what,
+                "the root file system has been changed meanwhile",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn is_kernels_root(path: &Path) -> nix::Result<bool> {
+    /// The root's number in either file system.
+    const ROOT: libc::ino_t = 1;
+    let found = lstat(path)?;
+    let magic = statfs(path)?.filesystem_type();
+    Ok(found.st_ino == ROOT && (magic == PROC_SUPER_MAGIC || magic == SYSFS_MAGIC))
 }
 
 fn bind_over(

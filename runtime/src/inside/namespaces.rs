@@ -15,7 +15,10 @@ use crate::sys;
 /// nobody in a cgroup namespace can tell any more.
 pub fn enter(plan: &Plan) -> Result<String, Error> {
     let namespaces = &plan.namespaces;
-    setsid().map_err(|errno| failed("start a session", errno))?;
+    // Whoever goes on leads the session; the terminal can be that of one only.
+    if namespaces.join_last.is_none() {
+        setsid().map_err(|errno| failed("start a session", errno))?;
+    }
     if namespaces.has_user() {
         become_root()?;
     }
@@ -72,8 +75,12 @@ fn loopback_up() -> Result<(), Error> {
 }
 
 pub(super) fn open(join: &Join) -> Result<(File, &Join), Error> {
+    open_one(join).map(|file| (file, join))
+}
+
+/// Opens a namespace, while its path means the host's file.
+pub fn open_one(join: &Join) -> Result<File, Error> {
     File::open(&join.path)
-        .map(|file| (file, join))
         .map_err(|error| failed(format!("open namespace '{}'", join.path.display()), error))
 }
 

@@ -5,9 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::sched::CloneFlags;
-use pathrs::procfs::ProcfsBase;
 
-use super::{Error, failed, procfs};
+use super::proc::Proc;
+use super::{Error, failed};
 use crate::plan::{Plan, Sysctl};
 
 /// A network that is joined may be the one that we are in, whose parameters are not the container's.
@@ -35,13 +35,15 @@ pub fn check_network(plan: &Plan) -> Result<(), Error> {
 
 /// Writes all of them.
 pub fn write_all(sysctls: &[Sysctl]) -> Result<(), Error> {
+    if sysctls.is_empty() {
+        return Ok(());
+    }
+    let proc = Proc::open().map_err(|why| failed("set sysctls", why))?;
     sysctls.iter().try_for_each(|sysctl| {
         let path = Path::new("sys").join(&sysctl.path);
-        procfs::write(ProcfsBase::ProcRoot, path, &sysctl.value).map_err(|why| {
-            failed(
-                format!("set sysctl '{}' to '{}'", sysctl.name, sysctl.value),
-                why,
-            )
+        proc.write(&path, &sysctl.value).map_err(|why| {
+            let what = format!("set sysctl '{}' to '{}'", sysctl.name, sysctl.value);
+            failed(what, why)
         })
     })
 }

@@ -1,15 +1,23 @@
 //! Standard streams: a terminal of the container's own, or what we were given.
+//!
+//! libcontainer makes the terminal and verifies both its ends. Mounting it is ours: libcontainer's
+//! looks '/dev/console' up once to make it and again to mount on it, and what is there the second
+//! time may be something else (CVE-2025-52565).
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 
 use libcontainer::syscall::linux::LinuxSyscall;
 use libcontainer::tty;
 use nix::pty::Winsize;
-use nix::sys::stat::fstat;
+use nix::sys::stat::{SFlag, fstat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs};
 use nix::unistd::{dup2, fchown};
 
 use super::mask::is_null;
+use super::trees::{attach, clone_tree_at};
 use super::{Error, failed};
 use crate::plan::Payload;
 use crate::sys::terminal;
@@ -35,8 +43,11 @@ fn open_terminal(payload: &Payload, socket: &OwnedFd, console: Console) -> Resul
     // setup_console closes what it is given.
     let socket = nix::unistd::dup(socket.as_raw_fd())
         .map_err(|errno| failed("set the terminal up", errno))?;
-    tty::setup_console(&LinuxSyscall, socket, console == Console::Container)
+    tty::setup_console(&LinuxSyscall, socket, false)
         .map_err(|error| failed("set the terminal up", error))?;
+    if console == Console::Container {
+        mount_console().map_err(|why| failed("mount the terminal on '/dev/console'", why))?;
+    }
     let user = nix::unistd::Uid::from_raw(payload.identity.user);
     // A terminal belongs to who works at it; in a user namespace it may not be ours to give.
     let _ = fchown(0, Some(user), None);
@@ -53,6 +64,44 @@ fn open_terminal(payload: &Payload, socket: &OwnedFd, console: Console) -> Resul
     Ok(())
 }
 
+/// Makes the terminal, which was set up by another process, that of the session that we lead.
+pub fn control() -> Result<(), Error> {
+    terminal::control(std::io::stdin()).map_err(|errno| failed("take the terminal over", errno))
+}
+
+/// The terminal is our standard input by now.
+fn mount_console() -> Result<(), String> {
+    let text = |error: std::io::Error| error.to_string();
+    let console = Path::new("/dev/console");
+    let opened = match place_of_console(console) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let made = File::create_new(console).map_err(text)?;
+            made.set_permissions(Permissions::from_mode(0o600))
+                .map_err(text)?;
+            place_of_console(console)
+        }
+        other => other,
+    };
+    let place = OwnedFd::from(opened.map_err(text)?);
+    let kind = fstat(place.as_raw_fd())
+        .map_err(|errno| errno.to_string())?
+        .st_mode
+        & libc::S_IFMT;
+    let magic = fstatfs(&place)
+        .map_err(|errno| errno.to_string())?
+        .filesystem_type();
+    let is_file = [SFlag::S_IFREG, SFlag::S_IFCHR].contains(&SFlag::from_bits_truncate(kind));
+    if !is_file || magic == PROC_SUPER_MAGIC || magic == SYSFS_MAGIC {
+        return Err("the root file system has something else there".to_owned());
+    }
+    attach(clone_tree_at(std::io::stdin(), false)?, place)
+}
+
+fn place_of_console(console: &Path) -> std::io::Result<File> {
+    let how = libc::O_PATH | libc::O_NOFOLLOW;
+    File::options().read(true).custom_flags(how).open(console)
+}
+
 /// A stream that is the host's /dev/null becomes the container's, so that it shows no file of the
 /// host's. An image whose /dev/null is something else keeps the host's.
 fn reopen_null() -> Result<(), Error> {
@@ -60,7 +109,13 @@ fn reopen_null() -> Result<(), Error> {
         if !fstat(stream).is_ok_and(|found| is_null(&found)) {
             continue;
         }
-        let Ok(null) = File::options().read(true).write(true).open("/dev/null") else {
+        let how = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let options = File::options()
+            .read(true)
+            .write(true)
+            .custom_flags(how)
+            .open("/dev/null");
+        let Ok(null) = options else {
             continue;
         };
         if fstat(null.as_raw_fd()).is_ok_and(|found| is_null(&found)) {

@@ -3,6 +3,7 @@
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Pid, getuid};
 use std::fs::File;
+use std::os::fd::RawFd;
 
 use super::{
     Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, listener, netdevices,
@@ -12,7 +13,7 @@ use crate::bundle::Bundle;
 use crate::cgroup::{self, Made};
 use crate::inside::{self, StartGate, Task};
 use crate::ladder::{HostEnd, ladder};
-use crate::plan::{Cgroup, Namespaces, Plan};
+use crate::plan::{Cgroup, Namespaces, Place, Plan};
 use crate::record::{Claim, HookState, ProcessId, State};
 use crate::sys::clone::{Child, TIME, spawn};
 use crate::{hooks, resctrl};
@@ -30,6 +31,12 @@ pub fn give(
         bundle: bundle.dir.clone(),
         annotations: bundle.annotations.clone().into_iter().collect(),
     };
+    if let Cgroup::Own(own) = &plan.cgroup
+        && let Place::Path(path) = &own.place
+    {
+        cgroup::must_be_free(path)?;
+        claim.intend(path)?;
+    }
     let (host_end, child_end) = ladder().map_err(|errno| step("make the ladder", errno))?;
     let (sources, asks) = match plan.from_host() {
         0 => (None, None),
@@ -46,12 +53,12 @@ pub fn give(
     if request.start == StartedBy::UsInForeground {
         rungs::hold_signals()?;
     }
-    let child = clone(plan, request, (&seen, &host_end), ends)?;
+    let mut child = clone(plan, request, (&seen, &host_end), ends)?;
     let home = match settle(plan, &child) {
         Ok(home) => home,
         Err(error) => return Err(undo(plan, child, None, &seen, error)),
     };
-    let made = bring_up(plan, &child, (&host_end, sources), &seen)
+    let made = bring_up(plan, &mut child, (&host_end, sources), &seen)
         .and_then(|()| record(bundle, plan, request, &child, home.as_ref()))
         .and_then(|state| {
             let terminal = console.serve()?;
@@ -146,18 +153,25 @@ fn follow(namespaces: &Namespaces, first: Child, ladder: &HostEnd) -> Result<Chi
         rungs::go(ladder)
     });
     mapped
-        .and_then(|()| rungs::successor(&first, ladder))
+        .and_then(|()| rungs::await_successor(&first, ladder, no_listener))
         .inspect_err(|_| {
             kill_child(&first);
         })
 }
 
+/// A process that only goes ahead has no filter yet.
+fn no_listener(_: &Child, _: RawFd) -> Result<(), Error> {
+    Err(Error::Died(
+        "a listener before there is a filter".to_owned(),
+    ))
+}
+
 /// Namespaces of PIDs and of time are felt by children only, so the parent enters them for the
 /// moment of the clone.
-fn with_borrowed_namespaces<T>(
+fn with_borrowed_namespaces(
     namespaces: &Namespaces,
-    make: impl FnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
+    make: impl FnOnce() -> Result<Child, Error>,
+) -> Result<Child, Error> {
     let (pid, time) = (CloneFlags::CLONE_NEWPID, TIME);
     let borrows = |kind| namespaces.join_before.iter().any(|join| join.kind == kind);
     let kinds = [
@@ -171,11 +185,11 @@ fn with_borrowed_namespaces<T>(
 
 /// Makes a child while this process's children belong elsewhere: to other namespaces of `kinds`,
 /// which `enter` takes them to.
-fn with_children_elsewhere<T>(
+fn with_children_elsewhere(
     kinds: CloneFlags,
     enter: impl FnOnce() -> Result<(), Error>,
-    make: impl FnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
+    make: impl FnOnce() -> Result<Child, Error>,
+) -> Result<Child, Error> {
     let mut ours = Vec::new();
     for (kind, path) in [
         (CloneFlags::CLONE_NEWPID, "/proc/self/ns/pid"),
@@ -189,12 +203,18 @@ fn with_children_elsewhere<T>(
             ));
         }
     }
-    enter()?;
-    let made = make();
-    for (file, kind) in ours {
-        setns(file, kind).map_err(|errno| step("return to our own namespaces", errno))?;
+    let made = enter().and_then(|()| make());
+    let mut back = ours.into_iter();
+    match (back.try_for_each(|(file, kind)| setns(file, kind)), made) {
+        (Ok(()), made) => made,
+        (Err(errno), made) => {
+            // Nobody else knows of the child yet.
+            if let Ok(child) = made {
+                kill_child(&child);
+            }
+            Err(step("return to our own namespaces", errno))
+        }
     }
-    made
 }
 
 fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
@@ -229,7 +249,7 @@ fn settle(plan: &Plan, child: &Child) -> Result<Option<Made>, Error> {
 /// The rungs up to READY.
 fn bring_up(
     plan: &Plan,
-    child: &Child,
+    child: &mut Child,
     (ladder, sources): (&HostEnd, Option<HostEnd>),
     seen: &HookState,
 ) -> Result<(), Error> {
@@ -241,18 +261,18 @@ fn bring_up(
     }
     netdevices::move_all(plan, child.pid)?;
     let mut helper = None;
-    let open = || {
+    let open = |child: &Child| {
         if let Some(to) = sources {
             helper = Some(sources::serve(plan, child, to)?);
         }
         Ok(())
     };
-    let introduce = |number| {
+    let introduce = |child: &Child, number| {
         let container = seen.value("creating", Some(child.pid.as_raw()));
         listener::introduce(&plan.payload, child, number, container)
     };
-    let hooks = || host_hooks(plan, child, seen);
-    let ready = rungs::until_ready(ladder, open, hooks, introduce);
+    let hooks = |child: &Child| host_hooks(plan, child, seen);
+    let ready = rungs::until_ready(ladder, child, open, hooks, introduce);
     helper.as_ref().and_then(kill_child);
     ready
 }

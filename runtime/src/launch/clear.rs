@@ -17,8 +17,8 @@ use crate::{cgroup, hooks, resctrl};
 /// so that nobody waits for it, is ended and forgotten. Any other is in the way.
 pub fn make_way(claim: &Claim) -> Result<(), Error> {
     if !claim.has_state() {
-        // Whoever held the claim before us died on the way; it recorded nothing, and its child has
-        // ended with it.
+        // Whoever held the claim before us died on the way.
+        claim.end_leftovers()?;
         return Ok(claim.clear()?);
     }
     let (state, status) = claim.read()?;

@@ -4,7 +4,7 @@
 //! entered but neither made nor removed, and what is undone on failure is the new child alone.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
@@ -77,8 +77,8 @@ pub fn join(state: &State, visit: &Visit) -> Result<Guest, Error> {
     if !visit.detached {
         rungs::hold_signals()?;
     }
-    let child = send(&target, &visit.payload, inside, &host_end)?;
-    match bring_up(state, visit, &child, &host_end).and_then(|()| console.serve()) {
+    let mut child = send(state, (&target, &visit.payload), inside, &host_end)?;
+    match bring_up(state, visit, &mut child, &host_end).and_then(|()| console.serve()) {
         Ok(terminal) => Ok(Guest {
             child,
             terminal,
@@ -161,8 +161,8 @@ fn open_root(pid: i32) -> Result<OwnedFd, Error> {
 /// Sends a process into the container: one joins it and makes the next there, which is our child
 /// too, and the one that goes on.
 fn send(
-    target: &Target,
-    payload: &Payload,
+    state: &State,
+    (target, payload): (&Target, &Payload),
     inside: inside::Child,
     ladder: &HostEnd,
 ) -> Result<Child, Error> {
@@ -173,12 +173,29 @@ fn send(
     let first = spawn(0, || inside::run(&task, inside))
         .map_err(|errno| step("make a process for the program", errno))?;
     rungs::become_undumpable()?;
-    rungs::successor(&first, ladder).map_err(|error| undo(&first, error))
+    // While it still is what we are: later it takes a right that we may not have.
+    rungs::score_and_limit(payload, first.pid)
+        .and_then(|()| rungs::go(ladder))
+        .and_then(|()| {
+            let introduce = |first: &Child, number| introduce(state, payload, first, number);
+            rungs::await_successor(&first, ladder, introduce)
+        })
+        .map_err(|error| undo(&first, error))
+}
+
+/// Tells who listens to the program's filter about it.
+fn introduce(state: &State, payload: &Payload, child: &Child, number: RawFd) -> Result<(), Error> {
+    let container = state.for_hooks().value("running", Some(state.init.pid));
+    listener::introduce(payload, child, number, container)
 }
 
 /// What only the host may do for the child, and then the rungs up to READY.
-fn bring_up(state: &State, visit: &Visit, child: &Child, ladder: &HostEnd) -> Result<(), Error> {
-    rungs::score_and_limit(&visit.payload, child.pid)?;
+fn bring_up(
+    state: &State,
+    visit: &Visit,
+    child: &mut Child,
+    ladder: &HostEnd,
+) -> Result<(), Error> {
     let affinity = &visit.payload.scheduling.affinity;
     if let Some(cpus) = &affinity.initial {
         rungs::pin(child.pid, cpus, "process.execCPUAffinity.initial")?;
@@ -193,10 +210,7 @@ fn bring_up(state: &State, visit: &Visit, child: &Child, ladder: &HostEnd) -> Re
         Affinity { initial: None, .. } if state.cgroup.is_some() => rungs::unpin(child.pid)?,
         _ => {}
     }
-    let introduce = |number| {
-        let container = state.for_hooks().value("running", Some(state.init.pid));
-        listener::introduce(&visit.payload, child, number, container)
-    };
-    rungs::until_ready(ladder, || Ok(()), || Ok(()), introduce)?;
+    let introduce = |child: &Child, number| introduce(state, &visit.payload, child, number);
+    rungs::until_ready(ladder, child, |_| Ok(()), |_| Ok(()), introduce)?;
     visit.handles.give(child)
 }

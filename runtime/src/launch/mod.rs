@@ -16,6 +16,8 @@ mod idmap;
 mod join;
 mod listener;
 mod netdevices;
+mod raw_mode;
+mod relay;
 mod rungs;
 mod sources;
 mod wait;
@@ -136,6 +138,9 @@ pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
     let mut plan = plan::plan(&bundle, &facts, request.id.as_str(), request.wishes)?;
     if request.wishes.rootless.unwrap_or(facts.rootless) {
         settle(&mut plan)?;
+    }
+    if plan.namespaces.can_join_last() && facts::proc_takes_namespace() {
+        plan.join_pids_last();
     }
     let detached = request.start != StartedBy::UsInForeground;
     let socket = request.console_socket.as_deref();

@@ -61,47 +61,62 @@ pub fn is_root() -> bool {
     geteuid().is_root()
 }
 
-/// The one that `first` has made to go on in its place, and that is our child too.
-pub fn successor(first: &Child, ladder: &HostEnd) -> Result<Child, Error> {
-    let number = match listen(ladder)? {
-        Said::Joined(number) => Pid::from_raw(number),
-        Said::Failed(sentence) => return Err(Error::Inside(sentence)),
-        _ => return Err(Error::Died(String::new())),
-    };
-    // Nobody else reaps our child, so the number is still its own.
-    let pidfd =
-        pidfd_open(number).map_err(|errno| step("open the process in the container", errno));
-    wait(&first.pidfd).map_err(|errno| step("wait for the process that joins", errno))?;
-    Ok(Child {
-        pid: number,
-        pidfd: pidfd?,
-    })
+/// The process that `first` says it has made to go on in its place; `listener` as for `until_ready`.
+pub fn await_successor(
+    first: &Child,
+    ladder: &HostEnd,
+    listener: impl Fn(&Child, RawFd) -> Result<(), Error>,
+) -> Result<Child, Error> {
+    loop {
+        match listen(ladder)? {
+            Said::Joined(number) => return successor(first, number),
+            Said::Listener(number) => listener(first, number)?,
+            Said::Failed(sentence) => return Err(Error::Inside(sentence)),
+            said => return Err(unexpected(said)),
+        }
+    }
 }
 
 /// Lets the child set up; `sources` and `hooks` are what it may ask for on its way, and `listener`
-/// takes a descriptor of its away to who listens to its filter.
+/// takes a descriptor of its away to who listens to its filter. Another process may go on in its
+/// place; then that one is `child`.
 pub fn until_ready(
     ladder: &HostEnd,
-    sources: impl FnOnce() -> Result<(), Error>,
-    hooks: impl Fn() -> Result<(), Error>,
-    listener: impl Fn(RawFd) -> Result<(), Error>,
+    child: &mut Child,
+    sources: impl FnOnce(&Child) -> Result<(), Error>,
+    hooks: impl Fn(&Child) -> Result<(), Error>,
+    listener: impl Fn(&Child, RawFd) -> Result<(), Error>,
 ) -> Result<(), Error> {
     go(ladder)?;
     let mut sources = Some(sources);
     loop {
         match listen(ladder)? {
-            Said::Sources => sources.take().map_or(Ok(()), |open| open())?,
+            Said::Sources => sources.take().map_or(Ok(()), |open| open(child))?,
             Said::Hooks => {
-                hooks()?;
+                hooks(child)?;
                 go(ladder)?;
             }
             // It may have to wait for the one who listens, but not for us.
-            Said::Listener(number) => listener(number)?,
+            Said::Listener(number) => listener(child, number)?,
+            Said::Joined(number) => {
+                *child = successor(child, number)?;
+                let told = ladder.go_as(number);
+                told.map_err(|errno| step("let the child go on", errno))?;
+            }
             Said::Ready => return Ok(()),
             Said::Failed(sentence) => return Err(Error::Inside(sentence)),
-            said @ (Said::Closed | Said::Joined(_) | Said::Next) => return Err(unexpected(said)),
+            said @ (Said::Closed | Said::Next) => return Err(unexpected(said)),
         }
     }
+}
+
+/// The process that a child of ours has made beside it, as our child too, and that goes on.
+pub fn successor(first: &Child, number: i32) -> Result<Child, Error> {
+    // Nobody else reaps our child, so the number is still its own.
+    let pid = Pid::from_raw(number);
+    let pidfd = pidfd_open(pid).map_err(|errno| step("open the process in the container", errno));
+    wait(&first.pidfd).map_err(|errno| step("wait for the process that joins", errno))?;
+    Ok(Child { pid, pidfd: pidfd? })
 }
 
 /// Lets the payload begin, and returns once it has: its exec is done.

@@ -260,6 +260,24 @@ fn with_remark(mut payload: Payload, bundle: &Bundle) -> Payload {
     payload
 }
 
+impl Plan {
+    /// Sets the container up outside of the PID namespace that it joins, so that nobody in there sees
+    /// a process with the host in its hands. /proc must then be told whose processes it shows.
+    pub fn join_pids_last(&mut self) {
+        let Some(join) = self.namespaces.join_last() else {
+            return;
+        };
+        let shown = format!("pidns={}", join.path.display());
+        for step in &mut self.mounts {
+            if let What::New { kind, tuning, .. } = &mut step.what
+                && kind == "proc"
+            {
+                tuning.data.push(shown.clone());
+            }
+        }
+    }
+}
+
 /// What an exec needs too: the process, and of the container what holds for each of its processes.
 pub fn payload(process: &Process, linux: &Linux) -> Result<Payload, Error> {
     let identity = identity::plan(process);

@@ -164,6 +164,13 @@ fn what(mount: &Mount, options: &mut Options, around: &Around) -> Result<What, S
     }
 }
 
+impl MountStep {
+    /// Whether it is a view of the kernel that the runtime itself relies on.
+    pub fn is_kernels(&self) -> bool {
+        matches!(&self.what, What::New { kind, .. } if kind == "proc" || kind == "sysfs")
+    }
+}
+
 fn new(kind: &str, source: &str, mut tuning: Tuning, options: &Options) -> What {
     // A medium that cannot be written is not even read without being told so. Where there is no
     // medium the mount alone is read-only: proc and sysfs are shared with others.

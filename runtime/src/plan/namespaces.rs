@@ -17,6 +17,8 @@ pub struct Namespaces {
     pub join_before: Vec<Join>,
     /// Existing ones that the child enters.
     pub join: Vec<Join>,
+    /// An existing one of PIDs that is entered when all is set up, by the process that goes on.
+    pub join_last: Option<Join>,
     /// Made by the child once it is in its cgroup, which becomes the namespace's root.
     pub new_cgroup: bool,
     /// A time namespace: its clocks must be set before anybody is in it.
@@ -32,6 +34,12 @@ pub struct Join {
     pub kind: CloneFlags,
     /// A file that holds it.
     pub path: PathBuf,
+}
+
+impl Join {
+    fn is_pid(&self) -> bool {
+        self.kind == CloneFlags::CLONE_NEWPID
+    }
 }
 
 /// Lines of uid_map and gid_map: first id inside, first id outside, how many.
@@ -84,6 +92,20 @@ impl Namespaces {
             || self.join_user.is_some()
             || !self.join.is_empty()
             || !self.join_before.is_empty()
+            || self.join_last.is_some()
+    }
+
+    /// Whether an existing PID namespace may be entered last: in another user namespace nobody has
+    /// the right to enter it any more.
+    pub fn can_join_last(&self) -> bool {
+        !self.has_user() && self.join_before.iter().any(Join::is_pid)
+    }
+
+    /// Enters an existing PID namespace last.
+    pub(super) fn join_last(&mut self) -> Option<&Join> {
+        let at = self.join_before.iter().position(Join::is_pid)?;
+        self.join_last = Some(self.join_before.remove(at));
+        self.join_last.as_ref()
     }
 
     /// Whether one of this kind is made or joined.

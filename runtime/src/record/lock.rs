@@ -5,6 +5,7 @@
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{ErrorKind, Write};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ const STATE: &str = "state.json";
 const CONFIG: &str = "config.json";
 const START: &str = "start";
 const OUTCOME: &str = "outcome";
+const CGROUP: &str = "cgroup";
 
 /// All records below one root.
 #[derive(Clone, Debug)]
@@ -73,7 +75,10 @@ impl Registry {
         match claim.has_state() {
             true => Ok(claim),
             // What somebody left on the way, who is gone: as good as nothing.
-            false => claim.remove().and_then(|()| Err(missing())),
+            false => {
+                claim.end_leftovers()?;
+                claim.remove().and_then(|()| Err(missing()))
+            }
         }
     }
 
@@ -182,6 +187,34 @@ impl Claim {
             .map_err(|source| failed("write", path, source))
     }
 
+    /// Writes down the cgroup that is about to be made, for whoever finds this claim without a record:
+    /// then its maker has died between the two.
+    pub fn intend(&self, cgroup: &Path) -> Result<(), Error> {
+        let path = self.dir.join(CGROUP);
+        std::fs::write(&path, cgroup.as_os_str().as_encoded_bytes())
+            .map_err(|source| failed("write", path, source))
+    }
+
+    /// The cgroup that was about to be made.
+    fn intended(&self) -> Option<PathBuf> {
+        let text = std::fs::read(self.dir.join(CGROUP)).ok()?;
+        let path = PathBuf::from(std::ffi::OsString::from_vec(text));
+        // One cut short by a crash is none; ours are absolute.
+        path.is_absolute().then_some(path)
+    }
+
+    /// Ends what a maker who died on the way has left: its child has seen that and gone, its cgroup
+    /// has not.
+    pub fn end_leftovers(&self) -> Result<(), Error> {
+        match self.intended() {
+            Some(path) => cgroup::remove(&path).map_err(|source| Error::Leftovers {
+                id: self.id.as_str().to_owned(),
+                source: Box::new(source),
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Makes the pipes by which the container is started; their paths are returned.
     pub fn make_pipes(&self) -> Result<(PathBuf, PathBuf), Error> {
         let paths = self.pipes();
@@ -209,7 +242,7 @@ impl Claim {
     /// Forgets what is recorded, and keeps the claim.
     pub fn clear(&self) -> Result<(), Error> {
         // The state goes first: without it the rest is leftovers.
-        let rest = [START, OUTCOME, CONFIG, "state.json.new"];
+        let rest = [START, OUTCOME, CONFIG, CGROUP, "state.json.new"];
         for name in [STATE].iter().chain(rest.iter()) {
             let path = self.dir.join(name);
             match std::fs::remove_file(&path) {

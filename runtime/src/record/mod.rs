@@ -4,6 +4,7 @@
 //! ROOT/               1700, --root, by default /run/sysc-runtime or $XDG_RUNTIME_DIR/sysc-runtime
 //!                     stays when it is empty: a unit that starts may have it mounted
 //!   ID/               made by the one that creates the container; its lock is held meanwhile
+//!     cgroup          path of the one that is about to be made; what counts is state.json's
 //!     state.json      written once, complete when it appears
 //!     config.json     what it was made from, as it was then
 //!     start           named pipe; while it is there the container waits to be started
@@ -67,6 +68,15 @@ pub enum Error {
         /// Why it failed.
         #[source]
         source: std::io::Error,
+    },
+    /// What a start that was cut short has left.
+    #[error("cannot end what an earlier start of container '{id}' has left")]
+    Leftovers {
+        /// Its name.
+        id: String,
+        /// Why.
+        #[source]
+        source: Box<crate::cgroup::Error>,
     },
     /// A state file that is not one.
     #[error("'{path}' is not a state file")]

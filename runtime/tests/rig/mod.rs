@@ -11,6 +11,7 @@
     reason = "tests start the program that they test"
 )]
 
+pub mod attacker;
 pub mod guest;
 pub mod hierarchies;
 
@@ -23,14 +24,16 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const APPLETS: &[&str] = &[
-    "[", "cat", "chmod", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "id",
-    "ifconfig", "kill", "ln", "ls", "mkdir", "mknod", "mount", "ps", "pwd", "readlink", "rm",
-    "rmdir", "sh", "sleep", "stat", "stty", "test", "touch", "trap", "true", "tty", "umask", "wc",
+    "[", "cat", "chmod", "date", "dd", "echo", "env", "false", "find", "grep", "head", "hostname",
+    "id", "ifconfig", "kill", "ln", "ls", "mkdir", "mknod", "mount", "ps", "pwd", "readlink", "rm",
+    "rmdir", "sed", "sh", "sleep", "stat", "stty", "test", "touch", "trap", "true", "tty", "umask",
+    "wc",
 ];
 
 /// A bundle, a state root, and the names used in it.
 pub struct Rig {
     scratch: TempDir,
+    program: PathBuf,
     home: Home,
 }
 
@@ -61,7 +64,12 @@ impl Rig {
         let scratch = tempfile::tempdir().unwrap();
         let name = scratch.path().file_name().unwrap().to_string_lossy();
         let home = Home::new(name.trim_start_matches('.'), below);
-        let rig = Rig { scratch, home };
+        let program = executable();
+        let rig = Rig {
+            scratch,
+            program,
+            home,
+        };
         for directory in ["bin", "etc", "proc", "sys", "dev", "tmp"] {
             std::fs::create_dir_all(rig.rootfs().join(directory)).unwrap();
         }
@@ -80,6 +88,22 @@ impl Rig {
             config["root"]["readonly"] = json!(false);
         });
         rig
+    }
+
+    /// From here on it is a copy of the runtime that is tried, for a test that may spoil it.
+    pub fn with_own_program(mut self) -> Rig {
+        let own = self.bundle().join("sysc-runtime");
+        // By another process: ours may be forked while it holds the new file open for writing, and
+        // then nobody can execute it.
+        let line = format!("cp {} {}", self.program.display(), own.display());
+        self.shell(&line).ok();
+        self.program = own;
+        self
+    }
+
+    /// The runtime that is tried here.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// The bundle's directory.
@@ -121,7 +145,7 @@ impl Rig {
         let mut command = Command::new("sh");
         command
             .args(["-c", &self.home.enter(), "sh"])
-            .arg(executable())
+            .arg(&self.program)
             .arg("--root")
             .arg(self.state_root())
             .args(words)
