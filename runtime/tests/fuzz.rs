@@ -129,6 +129,8 @@ fn rich_config() -> Value {
     linux["sysctl"] = json!({"net.ipv4.ip_forward": "1", "kernel/x": "2"});
     linux["devices"] =
         json!([{"path": "/dev/x", "type": "c", "major": 1, "minor": 3, "fileMode": 438}]);
+    let namespaces = linux["namespaces"].as_array_mut().unwrap();
+    namespaces.extend([json!({"type": "user"}), json!({"type": "time"})]);
     linux["uidMappings"] = json!([{"containerID": 0, "hostID": 1000, "size": 10}]);
     linux["gidMappings"] = linux["uidMappings"].clone();
     linux["timeOffsets"] = json!({"monotonic": {"secs": 1, "nanosecs": 2}});
