@@ -126,7 +126,7 @@ fn rich_config() -> Value {
     process["user"] = json!({"uid": 1, "gid": 2, "additionalGids": [3, 4], "umask": 18});
     let linux = &mut config["linux"];
     linux["cgroupsPath"] = json!("/a/b");
-    linux["sysctl"] = json!({"net.ipv4.ip_forward": "1", "kernel/x": "2"});
+    linux["sysctl"] = json!({"net.ipv4.ip_forward": "1", "kernel/shmmax": "2"});
     linux["devices"] =
         json!([{"path": "/dev/x", "type": "c", "major": 1, "minor": 3, "fileMode": 438}]);
     let namespaces = linux["namespaces"].as_array_mut().unwrap();

@@ -11,7 +11,7 @@ use nix::fcntl::AtFlags;
 use nix::sys::prctl;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{
-    AccessFlags, Gid, Uid, access, chdir, faccessat, getcwd, setgroups, setresgid, setresuid,
+    AccessFlags, Gid, Pid, Uid, access, chdir, faccessat, getcwd, setgroups, setresgid, setresuid,
 };
 
 use super::seccomp::{self, Moment};
@@ -86,20 +86,16 @@ fn find_directory() -> Result<(), Error> {
         .map_err(|errno| failed("find the working directory inside the container", errno))
 }
 
+/// Takes the policy of the CPU scheduler. It may end with the next clone, or forbid one.
+pub fn take_policy(scheduling: &Scheduling) -> Result<(), Error> {
+    let Some(attributes) = &scheduling.processor else {
+        return Ok(());
+    };
+    sys::scheduling::set_scheduler(Pid::from_raw(0), attributes)
+        .map_err(|errno| failed("set process.scheduler", scheduling.refusal(errno)))
+}
+
 fn schedule(scheduling: &Scheduling) -> Result<(), Error> {
-    if let Some(attributes) = &scheduling.processor {
-        let why = |errno| match errno {
-            // What has deadlines must be allowed everywhere.
-            Errno::EPERM if scheduling.confined => {
-                "process scheduler can't be used together with AllowedCPUs, which \
-                 linux.resources.cpu.cpus sets"
-                    .to_owned()
-            }
-            other => other.to_string(),
-        };
-        sys::scheduling::set_scheduler(attributes)
-            .map_err(|errno| failed("set process.scheduler", why(errno)))?;
-    }
     if let Some(value) = scheduling.io {
         sys::scheduling::set_io_priority(value)
             .map_err(|errno| failed("set process.ioPriority", errno))?;

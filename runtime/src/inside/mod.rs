@@ -171,6 +171,7 @@ fn be_first(plan: &Plan, state: &HookState, child: &Child) -> Result<(), Error> 
     let pids = join_last.map(namespaces::open_one).transpose()?;
     become_undumpable(child)?;
     let pid = make(plan, state, child)?;
+    identity::take_policy(&plan.payload.scheduling)?;
     if let Some(pids) = pids {
         return go_on_in(pids, plan, state, child);
     }

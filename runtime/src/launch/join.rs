@@ -210,6 +210,7 @@ fn bring_up(
         Affinity { initial: None, .. } if state.cgroup.is_some() => rungs::unpin(child.pid)?,
         _ => {}
     }
+    rungs::schedule(&visit.payload, child.pid)?;
     let introduce = |child: &Child, number| introduce(state, &visit.payload, child, number);
     rungs::until_ready(ladder, child, |_| Ok(()), |_| Ok(()), introduce)?;
     visit.handles.give(child)

@@ -36,6 +36,17 @@ pub fn score_and_limit(payload: &Payload, pid: Pid) -> Result<(), Error> {
     inside::score_and_limit(payload, Some(pid)).map_err(|error| Error::Inside(error.to_string()))
 }
 
+/// Gives a child its policy of the CPU scheduler.
+pub fn schedule(payload: &Payload, pid: Pid) -> Result<(), Error> {
+    let Some(attributes) = &payload.scheduling.processor else {
+        return Ok(());
+    };
+    crate::sys::scheduling::set_scheduler(pid, attributes).map_err(|errno| {
+        let why = payload.scheduling.refusal(errno);
+        Error::Inside(format!("cannot set process.scheduler: {why}"))
+    })
+}
+
 /// Lets a child run on these processors alone.
 pub fn pin(pid: Pid, cpus: &[usize], field: &str) -> Result<(), Error> {
     let mut set = CpuSet::new();

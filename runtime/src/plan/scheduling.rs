@@ -1,5 +1,6 @@
 //! When the payload gets a processor, the disk, and memory of which node.
 
+use nix::errno::Errno;
 use oci_spec::runtime::{
     IOPriorityClass, Linux, LinuxMemoryPolicy, LinuxSchedulerFlag, LinuxSchedulerPolicy,
     MemoryPolicyFlagType, MemoryPolicyModeType, Process, Scheduler,
@@ -26,6 +27,19 @@ pub struct Scheduling {
     pub confined: bool,
     /// `process.execCPUAffinity`
     pub affinity: Affinity,
+}
+
+impl Scheduling {
+    /// Why the kernel refuses the policy, in words.
+    pub fn refusal(&self, errno: Errno) -> String {
+        match errno {
+            // What has deadlines must be allowed everywhere.
+            Errno::EPERM if self.confined => "process scheduler can't be used together with \
+                 AllowedCPUs, which linux.resources.cpu.cpus sets"
+                .to_owned(),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// Where memory comes from.

@@ -1,6 +1,7 @@
 //! What the kernel's schedulers and its memory are told about this process.
 
 use nix::errno::Errno;
+use nix::unistd::Pid;
 
 /// The kernel's `sched_attr`.
 #[repr(C)]
@@ -28,13 +29,20 @@ pub struct Attributes {
     pub clamp_max: u32,
 }
 
-/// Sets policy and parameters of the CPU scheduler.
-pub fn set_scheduler(attributes: &Attributes) -> nix::Result<()> {
+/// Sets policy and parameters of the CPU scheduler for a process; 0 is this one.
+pub fn set_scheduler(pid: Pid, attributes: &Attributes) -> nix::Result<()> {
     let mut attributes = *attributes;
     attributes.size = std::mem::size_of::<Attributes>() as u32;
     // SAFETY: libc has no wrapper. The kernel reads as many bytes as `size` says, which is the
-    // structure's own, from this frame; 0 is this process, and there are no further flags.
-    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    // structure's own, from this frame; there are no further flags.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setattr,
+            pid.as_raw(),
+            &raw const attributes,
+            0,
+        )
+    };
     Errno::result(result).map(drop)
 }
 
