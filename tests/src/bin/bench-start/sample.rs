@@ -45,7 +45,7 @@ pub fn starts(
     let mut table = Table::new(title);
     for peer in peers.iter().filter(|peer| peer.is_runtime()) {
         time(
-            peer.verb(&bundle.holding, &["run", "--detach", "held"]),
+            peer.verb(&bundle.holding, &["run", "--detach", &held(peer)]),
             rest,
         )?;
     }
@@ -62,11 +62,16 @@ pub fn starts(
     }
     for peer in peers.iter().filter(|peer| peer.is_runtime()) {
         time(
-            peer.verb(&bundle.holding, &["delete", "--force", "held"]),
+            peer.verb(&bundle.holding, &["delete", "--force", &held(peer)]),
             rest,
         )?;
     }
     Ok(table)
+}
+
+/// What `exec` goes into. Its name is its cgroup's, and no two share one.
+fn held(peer: &Peer) -> String {
+    format!("held-{}", peer.name)
 }
 
 fn round_of(table: &mut Table, peer: &Peer, bundle: &Bundle, rest: Rest) -> Result<()> {
@@ -92,7 +97,7 @@ fn round_of(table: &mut Table, peer: &Peer, bundle: &Bundle, rest: Rest) -> Resu
         rest,
     )?;
     table.push(("create+start+delete", "ms"), peer.name, whole);
-    let exec = peer.verb(&bundle.holding, &["exec", "held", "/first"]);
+    let exec = peer.verb(&bundle.holding, &["exec", &held(peer), "/first"]);
     table.push(("exec", "ms"), peer.name, time(exec, rest)?);
     Ok(())
 }
