@@ -97,7 +97,7 @@ impl Peer {
 }
 
 /// Without a terminal, and heard only when asked.
-fn quiet(mut command: Command) -> Command {
+pub fn quiet(mut command: Command) -> Command {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -13,7 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::bundle::Bundle;
 use crate::figures::{Samples, Table};
-use crate::peer::Peer;
+use crate::peer::{Peer, quiet};
 use crate::view::View;
 
 /// How long the machine rests before each start: a boot service starts cold.
@@ -230,14 +230,6 @@ fn wrapped(command: &Command, tool: &str, flags: &[&str]) -> Result<String> {
     }
     time(quiet(whole), HOT)?;
     Ok(std::fs::read_to_string(report.path())?)
-}
-
-fn quiet(mut command: Command) -> Command {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command
 }
 
 /// Memory that the kernel could give, KiB.
