@@ -1,6 +1,5 @@
 //! What this host is: read once, as far as somebody asks.
 
-use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::path::{Component, Path, PathBuf};
 
@@ -57,9 +56,8 @@ impl Facts {
     /// Whether a service of systemd's is what we run in. A session's scope is none: whoever calls us
     /// from there expects what runc does.
     pub fn is_service(&self) -> bool {
-        let mut names = self.own_cgroup.iter().rev().filter_map(OsStr::to_str);
-        let unit = names.find(|name| name.ends_with(".service") || name.ends_with(".scope"));
-        unit.is_some_and(|name| name.ends_with(".service"))
+        let unit = cgroup::unit_in(&self.own_cgroup);
+        unit.is_some_and(|name| name.to_string_lossy().ends_with(".service"))
     }
 }
 

@@ -102,7 +102,7 @@ pub fn unit_of(pid: i32) -> Option<PathBuf> {
 }
 
 /// The innermost unit along a path.
-fn unit_in(path: &Path) -> Option<PathBuf> {
+pub fn unit_in(path: &Path) -> Option<PathBuf> {
     let is_unit = |name: &&str| name.ends_with(".service") || name.ends_with(".scope");
     let mut names = path.iter().rev().filter_map(|name| name.to_str());
     names.find(is_unit).map(PathBuf::from)

@@ -28,7 +28,7 @@ use crate::plan::{DeviceRules, Own, Place};
 pub use enter::{Below, enter};
 pub use figures::{OomWatch, figures};
 pub use freeze::{freeze, is_frozen, thaw};
-pub use hierarchy::{mode, unit_of};
+pub use hierarchy::{mode, unit_in, unit_of};
 use limits::limit;
 pub use permission::may_make;
 pub use scope::Unit;
