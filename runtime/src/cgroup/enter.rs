@@ -1,12 +1,13 @@
 //! Putting a process that comes later where a container's processes are.
 
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::hierarchy::{self, Hierarchy};
-use super::{Error, Home, join_failed, seats};
+use super::{Error, Home, join_failed, nursery, seats};
 
 /// A cgroup below the container's own: `[CONTROLLER[,CONTROLLER]…:]PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,30 +51,49 @@ pub fn enter(home: &Home, below: &[Below], pid: Pid) -> Result<(), Error> {
         hierarchy::table_of(pid.as_raw()),
     );
     for hierarchy in &hierarchies {
-        let inits = hierarchy.path_in(&first);
-        let own = home
-            .own
-            .filter(|own| hierarchy.directory(own).is_dir())
-            .map(Path::to_owned);
-        // A hierarchy in which nothing was made for the container has nothing below it either.
-        let is_home = own.is_some() || home.own.is_none();
-        let Some(base) = own.or_else(|| inits.clone()) else {
+        let Some((target, named)) = target_in(hierarchy, home, &first, below) else {
             continue;
         };
-        let mut named = below.iter().filter(|below| below.is_for(hierarchy));
-        let named = named.next().filter(|_| is_home);
-        let target = named.map_or_else(|| base.clone(), |below| base.join(&below.path));
         if hierarchy.path_in(&now).as_ref() == Some(&target) {
             continue;
         }
-        match (put(hierarchy, &target, pid), inits) {
-            (Err(Errno::EBUSY | Errno::EOPNOTSUPP), Some(inits)) if named.is_none() => {
+        match (put(hierarchy, &target, pid), hierarchy.path_in(&first)) {
+            (Err(Errno::EBUSY | Errno::EOPNOTSUPP), Some(inits)) if !named => {
                 put(hierarchy, &inits, pid).map_err(|errno| join_failed(&inits, errno))?;
             }
             (other, _) => other.map_err(|errno| adding_failed(hierarchy, &target, pid, errno))?,
         }
     }
     Ok(())
+}
+
+/// Where [`enter`] will put a process, if it can be born there.
+pub fn birthplace(home: &Home, below: &[Below]) -> Option<OwnedFd> {
+    let all = hierarchy::all();
+    let unified = all.iter().find(|hierarchy| hierarchy.is_unified())?;
+    let first = hierarchy::table_of(home.init);
+    let (target, _) = target_in(unified, home, &first, below)?;
+    nursery::open(&unified.directory(&target))
+}
+
+/// The path in one hierarchy, and whether it is one of those named; `first` is the table of the
+/// container's first process.
+fn target_in(
+    hierarchy: &Hierarchy,
+    home: &Home,
+    first: &str,
+    below: &[Below],
+) -> Option<(PathBuf, bool)> {
+    let own = home.own.filter(|own| hierarchy.directory(own).is_dir());
+    // A hierarchy in which nothing was made for the container has nothing below it either.
+    let is_home = own.is_some() || home.own.is_none();
+    let base = own.map(Path::to_owned);
+    let base = base.or_else(|| hierarchy.path_in(first))?;
+    let mut named = below.iter().filter(|below| below.is_for(hierarchy));
+    match named.next().filter(|_| is_home) {
+        Some(below) => Some((base.join(&below.path), true)),
+        None => Some((base, false)),
+    }
 }
 
 impl Below {

@@ -1,8 +1,8 @@
 //! Cgroups of the container's own: made, limited, emptied, removed.
 //!
-//! In: a path from the root of the hierarchy, and what the plan says of limits and devices. Making,
-//! limiting and putting a process in are three calls, so that a caller can choose their order. A
-//! container that stays in its starter's cgroup is never made, limited or removed here.
+//! In: a path from the root of the hierarchy, and what the plan says of limits and devices. A cgroup
+//! is made and limited before its first process is there. A container that stays in its starter's
+//! cgroup is never made, limited or removed here.
 
 mod devices;
 mod enter;
@@ -10,6 +10,7 @@ mod figures;
 mod freeze;
 mod hierarchy;
 mod limits;
+mod nursery;
 mod permission;
 mod scope;
 mod seats;
@@ -23,13 +24,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oci_spec::runtime::LinuxResources;
 
-use crate::plan::{DeviceRules, Own, Place};
+use crate::plan::DeviceRules;
 
-pub use enter::{Below, enter};
+pub use enter::{Below, birthplace, enter};
 pub use figures::{OomWatch, figures};
 pub use freeze::{freeze, is_frozen, thaw};
 pub use hierarchy::{mode, unit_in, unit_of};
 use limits::limit;
+pub use nursery::Nursery;
 pub use permission::may_make;
 pub use scope::Unit;
 pub use seats::Seats;
@@ -175,36 +177,6 @@ pub fn must_be_free(path: &Path) -> Result<(), Error> {
     match freeze::is_asked(path) {
         true => Err(join_failed(path, "container's cgroup unexpectedly frozen")),
         false => Ok(()),
-    }
-}
-
-/// Makes the cgroup that is planned, puts a process in and limits it. What was made on the way to a
-/// failure is removed.
-pub fn settle(own: &Own, pid: Pid) -> Result<Made, Error> {
-    let made = match &own.place {
-        Place::Path(path) => Made {
-            path: path.clone(),
-            unit: None,
-        },
-        Place::Scope(scope) => Made {
-            path: scope::start(scope, own, pid)?,
-            unit: Some(Unit {
-                name: scope.unit.clone(),
-                of_user: scope.of_user,
-            }),
-        },
-    };
-    let settled = Seats::make(&made.path).and_then(|seats| {
-        seats.put(pid)?;
-        limit(&seats, &own.resources, Some(&own.devices))
-    });
-    match settled {
-        Ok(()) => Ok(made),
-        Err(error) => {
-            // The first failure is the one to tell.
-            let _ = made.remove();
-            Err(error)
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 
 use super::hierarchy::{self, Hierarchy};
 use super::{Error, join_failed};
+use crate::sys::clone::Child;
 
 /// A cgroup with its directories.
 #[derive(Clone, Debug)]
@@ -110,10 +111,11 @@ impl Seats {
             .then_some(Found::Unified(directory))
     }
 
-    /// Puts a process into the cgroup, in every hierarchy.
-    pub fn put(&self, pid: Pid) -> Result<(), Error> {
-        for seat in &self.all {
-            match put(&seat.directory, pid) {
+    /// Puts a process into the cgroup, in every hierarchy that it was not born in.
+    pub fn put(&self, child: &Child) -> Result<(), Error> {
+        let is_home = |seat: &&Seat| child.in_cgroup && seat.hierarchy.is_unified();
+        for seat in self.all.iter().filter(|seat| !is_home(seat)) {
+            match put(&seat.directory, child.pid) {
                 Err(_) if seat.hierarchy.is_unified() && !hierarchy::is_unified() => {}
                 other => other.map_err(|errno| join_failed(&self.path, errno))?,
             }

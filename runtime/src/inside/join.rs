@@ -20,12 +20,15 @@ pub struct Target {
     pub kinds: CloneFlags,
     /// Its root directory, where it has no mount namespace of its own to find one in.
     pub root: Option<OwnedFd>,
+    /// The directory of its cgroup, where a process can be born there.
+    pub cgroup: Option<OwnedFd>,
 }
 
 impl Target {
     pub(super) fn descriptors(&self) -> Vec<RawFd> {
-        let root = self.root.as_ref().map(AsRawFd::as_raw_fd);
-        [self.init.as_raw_fd()].into_iter().chain(root).collect()
+        let more = [&self.root, &self.cgroup].into_iter().flatten();
+        let init = [self.init.as_raw_fd()].into_iter();
+        init.chain(more.map(AsRawFd::as_raw_fd)).collect()
     }
 
     /// All namespaces at once, so that the kernel judges each by what we were before the first; the

@@ -29,7 +29,7 @@ mod trees;
 
 use std::convert::Infallible;
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::setsid;
@@ -185,7 +185,7 @@ fn send_ahead(plan: &Plan, state: &HookState, child: &Child) -> Result<(), Error
     ahead::lead(&plan.namespaces, child)?;
     become_undumpable(child)?;
     let user = libc::CLONE_NEWUSER as u64;
-    send(plan.namespaces.clone_flags & !user, child, || {
+    send(plan.namespaces.clone_flags & !user, None, child, || {
         child.close_the_rest(&[]).map_err(closing_failed)?;
         be_first(plan, state, child)
     })
@@ -199,7 +199,7 @@ fn go_on_in(pids: File, plan: &Plan, state: &HookState, child: &Child) -> Result
         .map_err(|errno| failed("join the PID namespace", errno))?;
     drop(pids);
     let _listener = identity::assume(&plan.payload, child)?;
-    send(0, child, || {
+    send(0, None, child, || {
         let pid = await_number(child)?;
         lead_session(child)?;
         be_payload(plan, state, child, Some(pid))
@@ -209,12 +209,15 @@ fn go_on_in(pids: File, plan: &Plan, state: &HookState, child: &Child) -> Result
 /// Makes the one that goes on, as a child of our parent, and says who it is.
 fn send<T>(
     flags: u64,
+    cgroup: Option<BorrowedFd>,
     child: &Child,
     go_on: impl FnOnce() -> Result<T, Error>,
 ) -> Result<(), Error> {
-    let sibling = spawn(libc::CLONE_PARENT as u64 | flags, || match go_on() {
-        Ok(_) => 0,
-        Err(error) => tell(child, &error),
+    let sibling = spawn(libc::CLONE_PARENT as u64 | flags, cgroup, || {
+        match go_on() {
+            Ok(_) => 0,
+            Err(error) => tell(child, &error),
+        }
     })
     .map_err(|errno| failed("make a process in the container", errno))?;
     child
@@ -275,7 +278,8 @@ fn send_inside(payload: &Payload, target: &Target, child: &Child) -> Result<(), 
     }
     terminal::set_up(payload, child.console.as_ref(), terminal::Console::Nobody)?;
     let _listener = identity::assume(payload, child)?;
-    send(0, child, || {
+    let cgroup = target.cgroup.as_ref().map(AsFd::as_fd);
+    send(0, cgroup, child, || {
         child.close_the_rest(&[]).map_err(closing_failed)?;
         // Until the parent has put us into the container's cgroup, nothing shall be done.
         await_go(child)?;

@@ -3,14 +3,14 @@
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Pid, getuid};
 use std::fs::File;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use super::{
     Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, listener, netdevices,
     rungs, sources, step,
 };
 use crate::bundle::Bundle;
-use crate::cgroup::{self, Made};
+use crate::cgroup::{self, Made, Nursery};
 use crate::inside::{self, StartGate, Task};
 use crate::ladder::{HostEnd, ladder};
 use crate::plan::{Cgroup, Namespaces, Place, Plan};
@@ -31,12 +31,6 @@ pub fn give(
         bundle: bundle.dir.clone(),
         annotations: bundle.annotations.clone().into_iter().collect(),
     };
-    if let Cgroup::Own(own) = &plan.cgroup
-        && let Place::Path(path) = &own.place
-    {
-        cgroup::must_be_free(path)?;
-        claim.intend(path)?;
-    }
     let (host_end, child_end) = ladder().map_err(|errno| step("make the ladder", errno))?;
     let (sources, asks) = match plan.from_host() {
         0 => (None, None),
@@ -53,8 +47,19 @@ pub fn give(
     if request.start == StartedBy::UsInForeground {
         rungs::hold_signals()?;
     }
-    let mut child = clone(plan, request, (&seen, &host_end), ends)?;
-    let home = match settle(plan, &child) {
+    let nursery = prepare(plan, claim)?;
+    let birthplace = nursery.as_ref().and_then(Nursery::birthplace);
+    let child = clone(plan, request, (&seen, &host_end), (ends, birthplace));
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            if let Some(nursery) = nursery {
+                nursery.close();
+            }
+            return Err(error);
+        }
+    };
+    let home = match settle(plan, nursery, &child) {
         Ok(home) => home,
         Err(error) => return Err(undo(plan, child, None, &seen, error)),
     };
@@ -77,6 +82,18 @@ pub fn give(
         }),
         Err(error) => Err(undo(plan, child, home.as_ref(), &seen, error)),
     }
+}
+
+/// The container's cgroup, if it gets one. Its name is on record before it is there.
+fn prepare<'a>(plan: &'a Plan, claim: &Claim) -> Result<Option<Nursery<'a>>, Error> {
+    let Cgroup::Own(own) = &plan.cgroup else {
+        return Ok(None);
+    };
+    if let Place::Path(path) = &own.place {
+        cgroup::must_be_free(path)?;
+        claim.intend(path)?;
+    }
+    Ok(Some(Nursery::prepare(own)?))
 }
 
 /// Everything that was done for a container that will not be. The error may learn how the child
@@ -113,7 +130,7 @@ fn clone(
     plan: &Plan,
     request: &Request,
     (seen, ladder): (&HookState, &HostEnd),
-    ends: Ends,
+    (ends, birthplace): (Ends, Option<OwnedFd>),
 ) -> Result<Child, Error> {
     let namespaces = &plan.namespaces;
     let is_root = rungs::is_root();
@@ -132,8 +149,11 @@ fn clone(
         goes_ahead: ahead.is_some(),
         unprivileged: !is_root,
     };
+    // One that only goes ahead would take a place that may be counted.
+    let birthplace = birthplace.filter(|_| ahead.is_none());
     let make = |flags| {
-        spawn(flags, || inside::run(&task, inside))
+        let birthplace = birthplace.as_ref().map(AsFd::as_fd);
+        spawn(flags, birthplace, || inside::run(&task, inside))
             .map_err(|errno| step("make the container's first process", errno))
     };
     let child = match ahead {
@@ -233,16 +253,26 @@ fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
 }
 
 /// What only the host may do for the child, before it does anything itself.
-fn settle(plan: &Plan, child: &Child) -> Result<Option<Made>, Error> {
+fn settle(plan: &Plan, nursery: Option<Nursery>, child: &Child) -> Result<Option<Made>, Error> {
+    match (make_known(plan, child), nursery) {
+        (Ok(()), nursery) => Ok(nursery.map(|nursery| nursery.admit(child)).transpose()?),
+        (Err(error), nursery) => {
+            if let Some(nursery) = nursery {
+                nursery.close();
+            }
+            Err(error)
+        }
+    }
+}
+
+fn make_known(plan: &Plan, child: &Child) -> Result<(), Error> {
     rungs::score_and_limit(&plan.payload, child.pid)?;
     let namespaces = &plan.namespaces;
-    let mapping = namespaces.mapping.as_ref();
-    if let Some(mapping) = mapping.filter(|_| namespaces.ahead(rungs::is_root()).is_none()) {
-        idmap::write(mapping, child.pid)?;
-    }
-    match &plan.cgroup {
-        Cgroup::Stay => Ok(None),
-        Cgroup::Own(own) => Ok(Some(cgroup::settle(own, child.pid)?)),
+    match &namespaces.mapping {
+        Some(mapping) if namespaces.ahead(rungs::is_root()).is_none() => {
+            idmap::write(mapping, child.pid)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -62,7 +62,8 @@ pub struct Guest {
 pub fn join(state: &State, visit: &Visit) -> Result<Guest, Error> {
     let socket = visit.console_socket.as_deref();
     let console = Console::choose(&visit.payload.program, visit.detached, socket)?;
-    let target = find(&state.init)?;
+    let mut target = find(&state.init)?;
+    target.cgroup = birthplace(state, visit, &target);
     let (host_end, child_end) = ladder().map_err(|errno| step("make the ladder", errno))?;
     let inside = inside::Child {
         ladder: child_end,
@@ -85,6 +86,16 @@ pub fn join(state: &State, visit: &Visit) -> Result<Guest, Error> {
             ladder: host_end,
         }),
         Err(error) => Err(undo(&child, error)),
+    }
+}
+
+/// Where the program is to be born: not before its first processors are set, nor by somebody who has
+/// no power over the host's cgroups any more.
+fn birthplace(state: &State, visit: &Visit, target: &Target) -> Option<OwnedFd> {
+    let waits = visit.payload.scheduling.affinity.initial.is_some();
+    match waits || target.kinds.contains(CloneFlags::CLONE_NEWUSER) {
+        true => None,
+        false => cgroup::birthplace(&state.home(), &visit.cgroups),
     }
 }
 
@@ -129,6 +140,7 @@ fn find(init: &ProcessId) -> Result<Target, Error> {
             init: pidfd,
             kinds,
             root,
+            cgroup: None,
         }),
         false => Err(Error::Usage("the container's first process is gone")),
     }
@@ -170,7 +182,7 @@ fn send(
         rungs::become_undumpable()?;
     }
     let task = Task::Join { payload, target };
-    let first = spawn(0, || inside::run(&task, inside))
+    let first = spawn(0, None, || inside::run(&task, inside))
         .map_err(|errno| step("make a process for the program", errno))?;
     rungs::become_undumpable()?;
     // While it still is what we are: later it takes a right that we may not have.

@@ -127,7 +127,11 @@ pub fn successor(first: &Child, number: i32) -> Result<Child, Error> {
     let pid = Pid::from_raw(number);
     let pidfd = pidfd_open(pid).map_err(|errno| step("open the process in the container", errno));
     wait(&first.pidfd).map_err(|errno| step("wait for the process that joins", errno))?;
-    Ok(Child { pid, pidfd: pidfd? })
+    Ok(Child {
+        pid,
+        pidfd: pidfd?,
+        in_cgroup: false,
+    })
 }
 
 /// Lets the payload begin, and returns once it has: its exec is done.

@@ -26,7 +26,7 @@ use crate::sys::clone::{Child, spawn};
 /// mount has brought.
 pub fn serve(plan: &Plan, child: &Child, to: HostEnd) -> Result<Child, Error> {
     // Our own copy of the ladder closes here: a helper that dies is seen by the child.
-    spawn(0, move || match open_all(plan, child, &to) {
+    spawn(0, None, move || match open_all(plan, child, &to) {
         Ok(()) => 0,
         Err(error) => {
             // A child that has gone needs no answer.
@@ -103,7 +103,7 @@ fn open_users(process: &Child) -> Result<OwnedFd, Error> {
 
 /// A user namespace is made with a process in it; the descriptor then keeps it.
 fn made_for(mapping: &Mapping) -> Result<OwnedFd, Error> {
-    let holder = spawn(CloneFlags::CLONE_NEWUSER.bits() as u64, || {
+    let holder = spawn(CloneFlags::CLONE_NEWUSER.bits() as u64, None, || {
         loop {
             pause();
         }
