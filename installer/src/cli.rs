@@ -46,6 +46,8 @@ pub enum Verb {
     Uninstall(Uninstall),
     /// Fetch an image into the repository without installing it
     Pull(Pull),
+    /// Show what an image is and what can be set: labels, variables, defaults, files
+    Info(Info),
     /// List the installed containers
     #[command(visible_alias = "ls")]
     List(Json),
@@ -63,15 +65,37 @@ pub struct Install {
     /// is `latest`)
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub name: Option<String>,
-    /// Give a template variable of the image a value; can be repeated
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
-    /// Show what would be written, and write nothing; the image must have been pulled
+    /// What the image's variables shall be.
+    #[command(flatten)]
+    pub values: Values,
+    /// Show what would be written, and write nothing; the image must have been pulled. Of what is
+    /// installed already, show what would change
     #[arg(long)]
     pub display: bool,
     /// The image.
     #[command(flatten)]
     pub from: Source,
+}
+
+/// Values for the variables of an image.
+#[derive(Debug, Default, Args)]
+pub struct Values {
+    /// Give a variable of the image a value; can be repeated. `sysc info IMAGE` lists them
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Give a variable the content of a file, without its last line end; can be repeated
+    #[arg(long, value_name = "NAME=FILE")]
+    pub set_file: Vec<String>,
+}
+
+/// Options of `sysc info`.
+#[derive(Debug, Args)]
+pub struct Info {
+    /// Text or JSON.
+    #[command(flatten)]
+    pub output: Json,
+    /// An image that was pulled, or a container
+    pub image: String,
 }
 
 /// Options of `sysc pull`.

@@ -40,4 +40,4 @@ pub use list::{Deployment, Deployments};
 pub use lock::Lock;
 pub use name::{ContainerName, InvalidName};
 pub use remove::remove;
-pub use serial::next as next_serial;
+pub use serial::{next as next_serial, upcoming as upcoming_serial};

@@ -9,6 +9,15 @@ use crate::durable;
 /// not used is lost, which does no harm.
 pub fn next(storage: &Path) -> Result<u64, Error> {
     let path = storage.join("serial");
+    let serial = upcoming(storage)?;
+    durable::replace(&path, format!("{serial}\n").as_bytes(), 0o600)
+        .map_err(|source| Error::io("write", &path, source))?;
+    Ok(serial)
+}
+
+/// The number that [`next`] would take.
+pub fn upcoming(storage: &Path) -> Result<u64, Error> {
+    let path = storage.join("serial");
     let last = match std::fs::read_to_string(&path) {
         Ok(text) => text.trim().parse::<u64>().map_err(|source| {
             Error::io(
@@ -20,10 +29,7 @@ pub fn next(storage: &Path) -> Result<u64, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
         Err(source) => return Err(Error::io("read", &path, source)),
     };
-    let serial = last + 1;
-    durable::replace(&path, format!("{serial}\n").as_bytes(), 0o600)
-        .map_err(|source| Error::io("write", &path, source))?;
-    Ok(serial)
+    Ok(last + 1)
 }
 
 #[cfg(test)]
@@ -39,6 +45,7 @@ mod tests {
                 .collect::<Vec<_>>(),
             [1, 2, 3]
         );
+        assert_eq!(upcoming(dir.path()).unwrap(), 4);
         std::fs::write(dir.path().join("serial"), "x").unwrap();
         assert!(next(dir.path()).is_err());
     }

@@ -4,14 +4,12 @@
 //! First the JSON (a value that breaks it is told by its variable), then the form that the
 //! runtime specification gives it, then the contract's own rules.
 
-use std::fmt;
-use std::ops::Range;
-
 use oci_spec::runtime::Spec;
 use serde_json::Value;
 
 use super::Error;
 use super::old_config;
+use super::syntax::SyntaxError;
 use super::template::Filled;
 
 /// A configuration that will start as far as it can be told from its text.
@@ -197,120 +195,5 @@ fn holder(value: &Value, path: &str, odd: fn(char) -> bool) -> Option<String> {
             holder(entry, &format!("{path}{dot}{key}"), odd)
         }),
         _ => None,
-    }
-}
-
-/// Where a rendered configuration stops being JSON.
-#[derive(Debug)]
-pub struct SyntaxError {
-    file: &'static str,
-    /// Of the rendered text, counted from 1.
-    line: usize,
-    column: usize,
-    /// The line, with the names of variables in the place of their values.
-    shown: String,
-    /// Variables that were pasted on this line, or the one before it, or else the last one.
-    near: Vec<String>,
-    /// The parser's words, which hold nothing of the text.
-    problem: String,
-}
-
-impl SyntaxError {
-    fn new(filled: &Filled, file: &'static str, source: serde_json::Error) -> Self {
-        let text = filled.text.as_str();
-        let starts: Vec<usize> = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
-        let start = |line: usize| starts.get(line).copied().unwrap_or(text.len() + 1);
-        let (line, column) = match (source.line().max(1), source.column()) {
-            // What follows a line's last character is told as the next line's beginning.
-            (line, 0) if line > 1 => (line - 1, start(line - 1) - start(line - 2)),
-            place => place,
-        };
-        let here = start(line - 1)..start(line) - 1;
-        let words = source.to_string();
-        let problem = words
-            .split(" at line ")
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        Self {
-            file,
-            line,
-            column,
-            shown: masked(filled, here.clone()),
-            near: near(filled, &here, start(line.saturating_sub(2))),
-            problem,
-        }
-    }
-}
-
-/// The text of `range`, values replaced by `${NAME}`.
-fn masked(filled: &Filled, range: Range<usize>) -> String {
-    let mut shown = String::new();
-    let mut at = range.start;
-    for (span, name) in filled
-        .spans
-        .iter()
-        .filter(|(span, _)| touches(span, &range))
-    {
-        shown.push_str(filled.text.get(at..span.start).unwrap_or_default());
-        shown.push_str(&format!("${{{name}}}"));
-        at = at.max(span.end);
-    }
-    shown.push_str(filled.text.get(at..range.end).unwrap_or_default());
-    shown.trim().chars().take(200).collect()
-}
-
-/// First the names on the line, then those between `earlier` and it.
-fn near(filled: &Filled, line: &Range<usize>, earlier: usize) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for range in [line.clone(), earlier..line.start.saturating_sub(1)] {
-        for (_, name) in filled
-            .spans
-            .iter()
-            .filter(|(span, _)| touches(span, &range))
-        {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-    }
-    if names.is_empty() {
-        let before = filled
-            .spans
-            .iter()
-            .rfind(|(span, _)| span.end <= line.start);
-        names.extend(before.map(|(_, name)| name.clone()));
-    }
-    names
-}
-
-/// Whether a value, possibly an empty one, stands within the range or reaches into it.
-fn touches(span: &Range<usize>, range: &Range<usize>) -> bool {
-    span.start <= range.end && span.end >= range.start
-}
-
-impl std::error::Error for SyntaxError {}
-
-impl fmt::Display for SyntaxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            line,
-            column,
-            shown,
-            near,
-            problem,
-        } = self;
-        write!(f, "'{file}' does not give valid JSON: {problem}")?;
-        write!(
-            f,
-            "\nline {line}, column {column} of the rendered text: {shown}"
-        )?;
-        match near.is_empty() {
-            true => Ok(()),
-            false => write!(f, "\nhelp: look at the value of {}", near.join(", ")),
-        }
     }
 }

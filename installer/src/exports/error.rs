@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::template::Place;
+use super::values::HOST;
 
 /// What the image's file access reports; only passed on.
 pub type FilesError = Box<dyn std::error::Error + Send + Sync>;
@@ -59,8 +60,11 @@ pub enum Error {
     /// Variables without a value.
     #[error(transparent)]
     Unreplaced(Unreplaced),
+    /// Variables that the image does not have.
+    #[error(transparent)]
+    UnknownVariables(#[from] UnknownVariables),
     /// `--set` without `=`.
-    #[error("'{text}' is not of the form NAME=VALUE")]
+    #[error("--set wants NAME=VALUE, and '{text}' has no '='")]
     SetForm {
         /// What was given.
         text: String,
@@ -81,7 +85,7 @@ pub enum Error {
     },
     /// The configuration is not JSON.
     #[error(transparent)]
-    ConfigSyntax(#[from] Box<super::config::SyntaxError>),
+    ConfigSyntax(#[from] Box<super::syntax::SyntaxError>),
     /// The configuration does not have the form that the runtime specification gives it.
     #[error("'{field}' in '{file}' is not what the OCI runtime specification says: {problem}")]
     ConfigShape {
@@ -188,6 +192,45 @@ impl fmt::Display for Unreplaced {
             false => write!(f, "; these have values: {}", self.known.join(", ")),
         }
     }
+}
+
+/// Names that were given values and that nothing of the image looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownVariables {
+    /// The names.
+    pub names: Vec<String>,
+    /// The variables that are the image's own.
+    pub known: Vec<String>,
+}
+
+impl std::error::Error for UnknownVariables {}
+
+impl fmt::Display for UnknownVariables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, name) in self.names.iter().enumerate() {
+            let newline = if at == 0 { "" } else { "\n" };
+            write!(f, "{newline}the image has no variable '{name}'")?;
+            let known = self.known.iter().map(String::as_str);
+            if let Some(near) = nearest(name, known.chain(HOST)) {
+                write!(f, "; is '{near}' meant?")?;
+            }
+        }
+        match self.known.is_empty() {
+            true => write!(f, "\nhelp: it has none that must or can be set for it"),
+            false => write!(f, "\nhelp: its variables are {}", self.known.join(", ")),
+        }
+    }
+}
+
+/// What was probably meant by `name`.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = name.to_lowercase();
+    let likeness = |known: &str| strsim::jaro_winkler(&wanted, &known.to_lowercase());
+    known
+        .map(|known| (likeness(known), known))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
 }
 
 fn show_stray(file: &str, stray: &[(usize, String)]) -> String {

@@ -26,7 +26,9 @@ pub(super) struct ImageConfig {
     #[serde(deserialize_with = "or_default")]
     pub volumes: BTreeMap<String, serde_json::Value>,
     #[serde(deserialize_with = "or_default")]
-    labels: BTreeMap<String, String>,
+    pub exposed_ports: BTreeMap<String, serde_json::Value>,
+    #[serde(deserialize_with = "or_default")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The label that asks for one run at install.

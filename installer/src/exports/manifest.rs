@@ -16,6 +16,8 @@ pub const FILE: &str = "/exports/manifest.json";
 pub struct Manifest {
     /// `defaultValues`: values of variables that nobody else sets.
     pub default_values: BTreeMap<String, String>,
+    /// `variableDescriptions`: what `sysc info` says of variables. Ours: atomic had no such key.
+    pub descriptions: BTreeMap<String, String>,
     /// `renameFiles`: other places for files of hostfs.
     pub rename_files: Vec<Rename>,
     /// `installedFilesTemplate`: host paths, after renaming, whose content is a template.
@@ -47,7 +49,10 @@ impl Manifest {
 
         let mut manifest = Self::default();
         if let Some(value) = key("defaultValues") {
-            manifest.default_values = default_values(value)?;
+            manifest.default_values = texts("defaultValues", value)?;
+        }
+        if let Some(value) = key("variableDescriptions") {
+            manifest.descriptions = texts("variableDescriptions", value)?;
         }
         if let Some(value) = key("renameFiles") {
             manifest.rename_files = rename_files(value, text)?;
@@ -66,15 +71,15 @@ impl Manifest {
 }
 
 /// Numbers and booleans are taken as Python prints them, since atomic pasted them so.
-fn default_values(value: &Value) -> Result<BTreeMap<String, String>, Error> {
+fn texts(key: &str, value: &Value) -> Result<BTreeMap<String, String>, Error> {
     let mut values = BTreeMap::new();
-    for (name, value) in object("defaultValues", value)? {
+    for (name, value) in object(key, value)? {
         let text = match value {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
             Value::Bool(true) => "True".to_owned(),
             Value::Bool(false) => "False".to_owned(),
-            other => return Err(wrong(&format!("defaultValues.{name}"), "a string", other)),
+            other => return Err(wrong(&format!("{key}.{name}"), "a string", other)),
         };
         values.insert(name.clone(), text);
     }
@@ -155,6 +160,7 @@ mod tests {
             "installedFilesTemplate": ["/etc/x.conf"],
             "noContainerService": true,
             "useLinks": false,
+            "variableDescriptions": {"PORT": "where it listens"},
             "somethingNew": {"a": []}
         }"#;
         let manifest = Manifest::parse(text).unwrap();
@@ -176,6 +182,7 @@ mod tests {
         assert_eq!(manifest.rename_files, [rename]);
         assert_eq!(manifest.installed_files_template, ["/etc/x.conf"]);
         assert!(manifest.no_container_service);
+        assert_eq!(manifest.descriptions["PORT"], "where it listens");
     }
 
     #[test]

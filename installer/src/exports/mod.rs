@@ -11,6 +11,7 @@
 //!
 //! Image content is hostile: whatever it says ends as text that was checked, or as an error.
 
+mod about;
 mod config;
 mod default_config;
 mod error;
@@ -22,6 +23,7 @@ mod mounts;
 mod old_config;
 mod quote;
 mod read;
+mod syntax;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -33,11 +35,12 @@ mod values;
 
 use std::collections::BTreeMap;
 
-pub use config::SyntaxError;
-pub use error::{Error, FilesError, Unreplaced};
+pub use about::About;
+pub use error::{Error, FilesError, UnknownVariables, Unreplaced};
 pub use hostfs::{HostFile, HostFileKind};
 pub use mounts::{MountPoint, MountPointKind};
 pub use read::{Entry, EntryKind, Exports, ImageFiles};
+pub use syntax::SyntaxError;
 pub use template::Place;
 pub use tmpfiles::directories;
 pub use values::{FORCED, Host, Origin, Variable, parse_set, variables};
@@ -122,6 +125,9 @@ pub struct Rendered {
     pub values: BTreeMap<String, String>,
     /// Whether installing means to run once in the foreground and to remove all again.
     pub run_once: bool,
+    /// Values that were given and that nothing looks at. An error for one that was just typed;
+    /// one that is kept from an earlier version of the image does no harm.
+    pub unknown: Option<UnknownVariables>,
     /// For the user to read.
     pub warnings: Vec<String>,
 }
@@ -139,12 +145,8 @@ pub fn render(exports: &Exports, request: &Request<'_>) -> Result<Rendered, Erro
         .as_ref()
         .map_or(ExecForm::Foreground, ExecForm::of);
     let values = values::resolve(request, manifest, form)?;
-    let (host_files, mut warnings) = templates.place(exports, &values)?;
-    warnings.extend(values::unused(
-        request.user_values,
-        manifest,
-        templates.all(),
-    ));
+    let (host_files, warnings) = templates.place(exports, &values)?;
+    let unknown = values::unknown(request.user_values, manifest, templates.all());
 
     let mut rendered = Rendered {
         config_json: None,
@@ -154,6 +156,7 @@ pub fn render(exports: &Exports, request: &Request<'_>) -> Result<Rendered, Erro
         mount_points: Vec::new(),
         values: BTreeMap::new(),
         run_once,
+        unknown,
         warnings,
     };
     if service {

@@ -51,6 +51,27 @@ impl fmt::Display for Place {
     }
 }
 
+impl Filled {
+    /// The same text with `value` in the place of the values of `names`.
+    pub(super) fn with(&self, names: &[&str], value: &str) -> Self {
+        let mut other = Self::default();
+        let mut at = 0;
+        for (span, name) in &self.spans {
+            other.text.push_str(&self.text[at..span.start]);
+            let start = other.text.len();
+            let pasted = match names.contains(&name.as_str()) {
+                true => value,
+                false => &self.text[span.clone()],
+            };
+            other.text.push_str(pasted);
+            other.spans.push((start..other.text.len(), name.clone()));
+            at = span.end;
+        }
+        other.text.push_str(&self.text[at..]);
+        other
+    }
+}
+
 impl Template {
     /// Cuts `text` at its variables; `file` is what errors call it.
     pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
@@ -112,9 +133,17 @@ impl Template {
         })
     }
 
+    /// The names of its variables, as often as they are used.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Variable { name, .. } => Some(name.as_str()),
+        })
+    }
+
     /// Whether the text uses the variable, in either spelling.
     pub fn uses(&self, name: &str) -> bool {
-        self.variables().any(|(used, _)| used == name)
+        self.names().any(|used| used == name)
     }
 
     /// Pastes the values. Every variable without one is named in the error.

@@ -3,12 +3,12 @@
 //! From the strongest: what sysc forces, `--set`, what the host says, the manifest's
 //! `defaultValues`, and a fresh `UUID`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::exec::ExecForm;
 use super::manifest::Manifest;
 use super::template::{self, Place, Template, Values};
-use super::{Error, Exports, Request};
+use super::{Error, Exports, Request, UnknownVariables};
 
 /// Set by sysc alone.
 pub const FORCED: [&str; 10] = [
@@ -144,23 +144,28 @@ fn capability_list(capabilities: &[String]) -> String {
         .join(",\n")
 }
 
-/// Warnings for values that nothing of the image looks at: most often a typing error.
-pub(super) fn unused<'a>(
+/// The names that nothing of the image looks at: most often typing errors.
+pub(super) fn unknown<'a>(
     user_values: &BTreeMap<String, String>,
     manifest: &Manifest,
-    templates: impl Iterator<Item = &'a Template> + Clone,
-) -> Vec<String> {
-    let known = |name: &str| {
-        HOST.contains(&name)
-            || name == UUID
-            || manifest.default_values.contains_key(name)
-            || templates.clone().any(|template| template.uses(name))
-    };
-    user_values
+    templates: impl Iterator<Item = &'a Template>,
+) -> Option<UnknownVariables> {
+    let mut own: BTreeSet<&str> = manifest.default_values.keys().map(String::as_str).collect();
+    for template in templates {
+        own.extend(template.names());
+    }
+    own.retain(|name| !FORCED.contains(name));
+    let known = |name: &str| own.contains(name) || HOST.contains(&name) || name == UUID;
+    let names: Vec<String> = user_values
         .keys()
         .filter(|name| !known(name))
-        .map(|name| format!("the image has no variable '{name}', so --set {name}=… has no effect"))
-        .collect()
+        .cloned()
+        .collect();
+    own.retain(|name| !HOST.contains(name));
+    (!names.is_empty()).then(|| UnknownVariables {
+        names,
+        known: own.into_iter().map(str::to_owned).collect(),
+    })
 }
 
 /// A variable of an image, as `sysc info` shows it.
@@ -170,6 +175,8 @@ pub struct Variable {
     pub name: String,
     /// Where its value comes from when `--set` does not give one.
     pub origin: Origin,
+    /// What the image says of it.
+    pub description: Option<String>,
     /// Where the image's templates use it; nowhere, for a default that no template uses.
     pub places: Vec<Place>,
 }
@@ -211,6 +218,7 @@ pub fn variables(exports: &Exports) -> Result<Vec<Variable>, Error> {
             None => Origin::Required,
         };
         Variable {
+            description: exports.manifest.descriptions.get(&name).cloned(),
             name,
             origin,
             places,

@@ -1,6 +1,5 @@
 //! `sysc install`: image → tree → rendered → deployment ═ commit ═ projection.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,11 +10,12 @@ use super::display;
 use super::pull::Wanted;
 use super::rendering::{self, Generation};
 use super::session::{HostAccess, Session, require_root};
+use super::values;
 use crate::cli::Install;
 use crate::deployment::{
     ContainerName, Contents, Deployment, Draft, Info, drop_current, make_current, next_serial,
 };
-use crate::exports::{self, HostFile, HostFileKind, MountPointKind, Rendered};
+use crate::exports::{HostFile, HostFileKind, MountPointKind, Rendered};
 use crate::image::Digest;
 use crate::interrupt;
 use crate::projection;
@@ -25,11 +25,7 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
     if !options.display {
         require_root("install")?;
     }
-    let user_values = options
-        .set
-        .iter()
-        .map(|text| exports::parse_set(text))
-        .collect::<Result<BTreeMap<_, _>, _>>()?;
+    let user_values = values::given(&options.values)?;
     let wanted = Wanted::find(&options.from)?;
     let name = match &options.name {
         Some(name) => ContainerName::parse(name)?,
@@ -114,6 +110,7 @@ fn deploy(
             generation.image.name
         );
     }
+    values::refuse_unknown(&rendered, &generation.image.name)?;
     for warning in &rendered.warnings {
         session.report.warn(warning);
     }

@@ -3,6 +3,7 @@
 mod display;
 mod image_files;
 mod images;
+mod info;
 mod install;
 mod list;
 mod pull;
@@ -10,6 +11,7 @@ mod rendering;
 mod session;
 mod status;
 mod uninstall;
+mod values;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,7 @@ pub fn run(cli: Cli, report: &Report) -> anyhow::Result<ExitCode> {
         Verb::Install(options) => install::run(&options, &session),
         Verb::Uninstall(options) => uninstall::run(&options, &session),
         Verb::Pull(options) => pull::run(&options, &session),
+        Verb::Info(options) => info::run(&options, &session),
         Verb::List(options) => list::run(&options, &session),
         Verb::Status(options) => status::run(&options, &session),
         Verb::Images(Images::List(options)) => images::list(&options, &session),

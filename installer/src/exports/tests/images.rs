@@ -386,14 +386,21 @@ fn config_json_is_installed_verbatim() {
 }
 
 #[test]
-fn a_value_that_nothing_uses_is_warned_of() {
+fn a_value_that_nothing_uses_is_told_with_what_was_meant() {
     let rendered = ask()
         .set("ETCD_NMAE", "x")
         .set("STATE_DIRECTORY", "/srv")
         .render(&etcd());
     let rendered = rendered.unwrap();
-    assert_eq!(rendered.warnings.len(), 1, "{:?}", rendered.warnings);
-    assert!(rendered.warnings[0].contains("'ETCD_NMAE'"));
+    let unknown = rendered.unknown.unwrap();
+    assert_eq!(unknown.names, ["ETCD_NMAE"]);
+    let message = unknown.to_string();
+    assert!(
+        message.contains("'ETCD_NMAE'; is 'ETCD_NAME' meant?"),
+        "{message}"
+    );
+    assert!(message.contains("ADDTL_MOUNTS, "), "{message}");
+    assert_eq!(ask().render(&etcd()).unwrap().unknown, None);
 }
 
 #[test]
