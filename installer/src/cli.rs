@@ -1,7 +1,9 @@
 //! The command line: every verb and option, said once; help, manual pages and completions come
 //! from here.
 
-use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// OCI images as systemd services
 ///
@@ -68,6 +70,21 @@ pub struct Install {
     /// What the image's variables shall be.
     #[command(flatten)]
     pub values: Values,
+    /// The network of an image that does not state it: the host's, or a new one with a loopback
+    /// device alone
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "host|private",
+        hide_possible_values = true
+    )]
+    pub network: Network,
+    /// A folder that stands in for the image's /exports, file by file: the way to give an ordinary
+    /// image mounts, capabilities or an environment. Without it, /etc/sysc/NAME/exports, if it is
+    /// there
+    #[arg(long, value_name = "DIR")]
+    pub exports: Option<PathBuf>,
     /// Show what would be written, and write nothing; the image must have been pulled. Of what is
     /// installed already, show what would change
     #[arg(long)]
@@ -75,6 +92,16 @@ pub struct Install {
     /// The image.
     #[command(flatten)]
     pub from: Source,
+}
+
+/// The network of an ordinary image's service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Network {
+    /// The host's.
+    #[default]
+    Host,
+    /// A new one.
+    Private,
 }
 
 /// Values for the variables of an image.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use crate::exports::Network;
 
 /// The format that this version writes. A newer one is not touched.
 const FORMAT: u32 = 1;
@@ -35,6 +36,9 @@ pub struct Info {
     /// The values that the user gave with `--set`, and nothing else: an update keeps these.
     #[serde(default)]
     pub user_values: BTreeMap<String, String>,
+    /// What else the user asked for; an update keeps it, too.
+    #[serde(default)]
+    pub setup: Setup,
     /// Every value that the templates were rendered with.
     #[serde(default)]
     pub values: BTreeMap<String, String>,
@@ -51,6 +55,16 @@ pub struct Info {
     /// What a later version added.
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// How a container was asked to be, besides its values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Setup {
+    /// `--network`
+    pub network: Network,
+    /// `--exports`: a folder that stands in for the image's `/exports`, file by file.
+    pub exports: Option<PathBuf>,
 }
 
 impl Info {

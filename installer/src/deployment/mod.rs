@@ -35,7 +35,7 @@ mod serial;
 pub use current::{drop_current, make_current};
 pub use draft::{Contents, Draft};
 pub use error::Error;
-pub use info::Info;
+pub use info::{Info, Setup};
 pub use list::{Deployment, Deployments};
 pub use lock::Lock;
 pub use name::{ContainerName, InvalidName};

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::image_config::ImageConfig;
 use super::user::Identity;
-use super::{Error, SourceKind};
+use super::{Error, Network, SourceKind, seccomp};
 
 /// podman's default capabilities.
 const CAPABILITIES: [&str; 11] = [
@@ -27,7 +27,7 @@ const CAPABILITIES: [&str; 11] = [
     "CAP_SYS_CHROOT",
 ];
 
-/// No `network`: a host service is reached at the host's addresses.
+/// No `network` but on request: a host service is reached at the host's addresses.
 const NAMESPACES: [&str; 5] = ["pid", "ipc", "uts", "mount", "cgroup"];
 
 const MASKED: [&str; 10] = [
@@ -108,6 +108,7 @@ pub(super) fn generate(
     image: &ImageConfig,
     identity: &Identity,
     volumes: &[Volume],
+    network: Network,
     lookup: &dyn Fn(&str) -> SourceKind,
 ) -> Result<String, Error> {
     let args: Vec<&String> = image.entrypoint.iter().chain(&image.cmd).collect();
@@ -129,15 +130,22 @@ pub(super) fn generate(
             "capabilities": capabilities(identity),
         },
         "root": {"path": "rootfs", "readonly": true},
-        "mounts": mounts(volumes, lookup),
+        "mounts": mounts(volumes, network, lookup),
         "linux": {
-            "namespaces": NAMESPACES.map(|kind| json!({"type": kind})),
+            "namespaces": namespaces(network),
             "maskedPaths": MASKED,
             "readonlyPaths": READ_ONLY,
+            "seccomp": seccomp::profile(),
         },
     });
     // Pretty printing ends without a new line, unlike the files that images bring.
     Ok(format!("{config:#}\n"))
+}
+
+fn namespaces(network: Network) -> Vec<Value> {
+    let private = (network == Network::Private).then_some("network");
+    let kinds = NAMESPACES.into_iter().chain(private);
+    kinds.map(|kind| json!({"type": kind})).collect()
 }
 
 fn environment(image: &ImageConfig, identity: &Identity) -> Vec<String> {
@@ -178,7 +186,7 @@ fn capabilities(identity: &Identity) -> Value {
     }
 }
 
-fn mounts(volumes: &[Volume], lookup: &dyn Fn(&str) -> SourceKind) -> Vec<Value> {
+fn mounts(volumes: &[Volume], network: Network, lookup: &dyn Fn(&str) -> SourceKind) -> Vec<Value> {
     let quiet = ["nosuid", "noexec", "nodev"];
     let mut mounts = vec![
         mount("/proc", "proc", "proc", &quiet),
@@ -224,7 +232,7 @@ fn mounts(volumes: &[Volume], lookup: &dyn Fn(&str) -> SourceKind) -> Vec<Value>
         mount("/tmp", "tmpfs", "tmpfs", &["nosuid", "nodev", "mode=1777"]),
     ];
     for path in HOST_FILES {
-        if lookup(path) == SourceKind::File {
+        if network == Network::Host && lookup(path) == SourceKind::File {
             mounts.push(mount(path, "bind", path, &["rbind", "ro"]));
         }
     }
@@ -252,10 +260,15 @@ mod tests {
     }
 
     fn generated(config: Value) -> Value {
+        generated_with(config, Network::Host)
+    }
+
+    fn generated_with(config: Value, network: Network) -> Value {
         let image = image(config);
         let identity = super::super::user::look_up(&image.user, "", "").unwrap();
         let volumes = volumes(&image, "/var/lib", "web").unwrap();
-        let text = generate(&image, &identity, &volumes, &|_| SourceKind::File).unwrap();
+        let text = generate(&image, &identity, &volumes, network, &|_| SourceKind::File);
+        let text = text.unwrap();
         serde_json::from_str(&text).unwrap()
     }
 
@@ -293,6 +306,18 @@ mod tests {
             "{kinds:?}"
         );
         assert_eq!(config["process"].get("noNewPrivileges"), None);
+    }
+
+    #[test]
+    fn a_private_network_has_no_need_for_the_hosts_names() {
+        let config = generated_with(json!({"Cmd": ["x"]}), Network::Private);
+        let namespaces = config["linux"]["namespaces"].as_array().unwrap();
+        assert!(namespaces.contains(&json!({"type": "network"})));
+        let mounts = config["mounts"].as_array().unwrap();
+        assert!(
+            mounts.iter().all(|mount| mount["type"] != "bind"),
+            "{mounts:?}"
+        );
     }
 
     #[test]
@@ -338,7 +363,8 @@ mod tests {
     #[test]
     fn host_files_are_mounted_where_the_host_has_them() {
         let image = image(json!({"Cmd": ["x"]}));
-        let generate = |kind| generate(&image, &Identity::default(), &[], &|_| kind).unwrap();
+        let generate =
+            |kind| generate(&image, &Identity::default(), &[], Network::Host, &|_| kind).unwrap();
         assert!(generate(SourceKind::File).contains("/etc/resolv.conf"));
         assert!(!generate(SourceKind::Missing).contains("/etc/resolv.conf"));
         assert_eq!(generate(SourceKind::File), generate(SourceKind::File));
@@ -346,9 +372,13 @@ mod tests {
 
     #[test]
     fn nothing_to_run_is_an_error_that_says_what_to_do() {
-        let error = generate(&image(json!({})), &Identity::default(), &[], &|_| {
-            SourceKind::Dir
-        });
+        let error = generate(
+            &image(json!({})),
+            &Identity::default(),
+            &[],
+            Network::Host,
+            &|_| SourceKind::Dir,
+        );
         assert!(error.unwrap_err().to_string().contains("\nhelp: "));
     }
 }

@@ -118,6 +118,11 @@ pub enum Error {
         "the image has neither an entry point nor a command, so there is nothing to run\nhelp: set ENTRYPOINT or CMD when building the image, or give it an /exports/config.json.template"
     )]
     NoCommand,
+    /// An image that states its own namespaces is asked for another network.
+    #[error(
+        "the image brings a configuration of its own, which says what network it has\nhelp: leave out --network, or give another configuration with --exports DIR"
+    )]
+    NetworkOfImage,
     /// The image's user is not in the image.
     #[error("the image runs as user '{user}': {problem}")]
     ImageUser {

@@ -18,11 +18,13 @@ mod error;
 mod exec;
 mod hostfs;
 mod image_config;
+mod local;
 mod manifest;
 mod mounts;
 mod old_config;
 mod quote;
 mod read;
+mod seccomp;
 mod syntax;
 mod template;
 #[cfg(test)]
@@ -38,6 +40,7 @@ use std::collections::BTreeMap;
 pub use about::About;
 pub use error::{Error, FilesError, UnknownVariables, Unreplaced};
 pub use hostfs::{HostFile, HostFileKind};
+pub use local::{LocalExports, Overlaid};
 pub use mounts::{MountPoint, MountPointKind};
 pub use read::{Entry, EntryKind, Exports, ImageFiles};
 pub use syntax::SyntaxError;
@@ -65,6 +68,8 @@ pub struct Request<'a> {
     pub image_id: &'a str,
     /// The image's OCI configuration, verbatim.
     pub image_config: &'a [u8],
+    /// Of an ordinary image; one that brings a configuration says this itself.
+    pub network: Network,
     /// From `--set`, together with those kept from earlier generations.
     pub user_values: &'a BTreeMap<String, String>,
     /// What the host contributes.
@@ -76,6 +81,17 @@ pub struct Request<'a> {
     pub source: &'a dyn Fn(&str) -> SourceKind,
     /// Whose a folder of the image is; `None` where the image has no folder.
     pub folder: &'a dyn Fn(&str) -> Option<Owner>,
+}
+
+/// The network that an ordinary image's service is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// The host's, as a service has it.
+    #[default]
+    Host,
+    /// A new one with nothing but a loopback device.
+    Private,
 }
 
 /// Whose a folder is, and what others may do in it.
@@ -269,6 +285,9 @@ fn container(
     templates: &Templates,
 ) -> Result<Container, Error> {
     let run_once = image.run_once();
+    if request.network != Network::Host && exports.config != Config::Ordinary {
+        return Err(Error::NetworkOfImage);
+    }
     let mut owned = Vec::new();
     let (filled, file) = match (&exports.config, &templates.config) {
         (_, Some(template)) => (template.fill(values)?, read::CONFIG_TEMPLATE),
@@ -282,7 +301,13 @@ fn container(
         _ => {
             let identity = user::look_up(&image.user, &exports.passwd, &exports.group)?;
             let volumes = default_config::volumes(image, &values["STATE_DIRECTORY"], request.name)?;
-            let text = default_config::generate(image, &identity, &volumes, request.source)?;
+            let text = default_config::generate(
+                image,
+                &identity,
+                &volumes,
+                request.network,
+                request.source,
+            )?;
             let service = Owner::alone(identity.uid, identity.gid);
             owned.extend(volumes.into_iter().map(|volume| tmpfiles::Source {
                 owner: owner(service, (request.folder)(&volume.destination)),

@@ -11,7 +11,7 @@ use super::pull::Wanted;
 use super::rendering::{self, Generation};
 use super::session::Session;
 use super::values;
-use crate::deployment::{ContainerName, Deployment, upcoming_serial};
+use crate::deployment::{ContainerName, Deployment, Setup, upcoming_serial};
 use crate::exports::{HostFile, HostFileKind, Rendered};
 use crate::report::diff;
 
@@ -19,6 +19,7 @@ pub(super) fn run(
     wanted: &Wanted,
     name: &ContainerName,
     given: BTreeMap<String, String>,
+    setup: Setup,
     session: &Session,
 ) -> anyhow::Result<ExitCode> {
     let missing = || {
@@ -36,6 +37,7 @@ pub(super) fn run(
         name,
         image: &image,
         user_values: kept(installed.as_ref(), given),
+        setup,
         serial: upcoming_serial(&session.places.storage())?,
         slot: session.deployments.free_slot(name),
     };

@@ -11,11 +11,12 @@ use super::pull::Wanted;
 use super::rendering::{self, Generation};
 use super::session::{HostAccess, Session, require_root};
 use super::values;
-use crate::cli::Install;
+use crate::cli::{self, Install};
 use crate::deployment::{
-    ContainerName, Contents, Deployment, Draft, Info, drop_current, make_current, next_serial,
+    ContainerName, Contents, Deployment, Draft, Info, Setup, drop_current, make_current,
+    next_serial,
 };
-use crate::exports::{HostFile, HostFileKind, MountPointKind, Rendered};
+use crate::exports::{HostFile, HostFileKind, MountPointKind, Network, Rendered};
 use crate::image::Digest;
 use crate::interrupt;
 use crate::projection;
@@ -26,13 +27,14 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
         require_root("install")?;
     }
     let user_values = values::given(&options.values)?;
+    let setup = setup(options)?;
     let wanted = Wanted::find(&options.from)?;
     let name = match &options.name {
         Some(name) => ContainerName::parse(name)?,
         None => ContainerName::parse(&wanted.default_container_name())?,
     };
     if options.display {
-        return display::run(&wanted, &name, user_values, session);
+        return display::run(&wanted, &name, user_values, setup, session);
     }
     let access = session.change_host()?;
     if session.deployments.current(&name)?.is_some() {
@@ -52,6 +54,7 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
         name: &name,
         image: &image,
         user_values,
+        setup,
         serial,
         slot,
     };
@@ -63,6 +66,20 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
         .report
         .say(format_args!("installed '{name}' from {}", image.name));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Paths become absolute, since an update may be called from elsewhere.
+fn setup(options: &Install) -> anyhow::Result<Setup> {
+    let absolute = |path: &PathBuf| {
+        std::path::absolute(path).with_context(|| format!("cannot use '{}'", path.display()))
+    };
+    Ok(Setup {
+        network: match options.network {
+            cli::Network::Host => Network::Host,
+            cli::Network::Private => Network::Private,
+        },
+        exports: options.exports.as_ref().map(absolute).transpose()?,
+    })
 }
 
 /// A unit or file that is not ours is never taken over.
@@ -208,6 +225,7 @@ fn info(generation: &Generation, rendered: &Rendered, commit: String) -> anyhow:
             .duration_since(UNIX_EPOCH)
             .map_or(0, |time| time.as_secs()),
         user_values: generation.user_values.clone(),
+        setup: generation.setup.clone(),
         values: rendered.values.clone(),
         has_container_service: rendered.unit.is_some(),
         installed_files_checksum: rendered

@@ -7,18 +7,24 @@ use anyhow::Context;
 
 use super::image_files::StoredFiles;
 use super::session::Session;
-use crate::deployment::ContainerName;
-use crate::exports::{self, Exports, Host, Owner, Rendered, Request, SourceKind};
+use crate::deployment::{ContainerName, Setup};
+use crate::exports::{
+    self, Exports, Host, LocalExports, Overlaid, Owner, Rendered, Request, SourceKind,
+};
 use crate::host;
 use crate::image::Image;
 use crate::store::tree::Node;
 use crate::store::{Store, Tree};
+
+/// Holds, for a container NAME, the folder NAME/exports.
+const EXPORTS_OF_HOST: &str = "/etc/sysc";
 
 /// A generation that is going to be deployed.
 pub(super) struct Generation<'a> {
     pub name: &'a ContainerName,
     pub image: &'a Image,
     pub user_values: BTreeMap<String, String>,
+    pub setup: Setup,
     pub serial: u64,
     pub slot: PathBuf,
 }
@@ -30,7 +36,7 @@ pub(super) fn render(
     store: &Store,
     session: &Session,
 ) -> anyhow::Result<Rendered> {
-    let exports = Exports::read(&StoredFiles { store, tree })?;
+    let exports = read_exports(generation, &StoredFiles { store, tree })?;
     let host = host_values(session)?;
     let request = Request {
         name: generation.name.as_str(),
@@ -39,6 +45,7 @@ pub(super) fn render(
         image_name: &generation.image.name,
         image_id: generation.image.digest.hex(),
         image_config: &generation.image.config,
+        network: generation.setup.network,
         user_values: &generation.user_values,
         host: &host,
         carried: &[],
@@ -47,6 +54,25 @@ pub(super) fn render(
     };
     exports::render(&exports, &request)
         .with_context(|| format!("cannot render the image '{}'", generation.image.name))
+}
+
+/// The image's `/exports`, and what this host has in its place: the folder that was asked for,
+/// or else the one that is meant for a container of this name.
+fn read_exports(generation: &Generation, image: &StoredFiles) -> anyhow::Result<Exports> {
+    let of_name = Path::new(EXPORTS_OF_HOST)
+        .join(generation.name.as_str())
+        .join("exports");
+    let asked = generation.setup.exports.clone();
+    let Some(dir) = asked.or_else(|| Some(of_name).filter(|dir| dir.is_dir())) else {
+        return Ok(Exports::read(image)?);
+    };
+    let over = LocalExports::open(&dir)
+        .with_context(|| format!("cannot use '{}' in the place of /exports", dir.display()))?;
+    let both = Overlaid {
+        over: &over,
+        under: image,
+    };
+    Exports::read(&both).with_context(|| format!("with '{}' on top of /exports", dir.display()))
 }
 
 /// What this host gives to templates.

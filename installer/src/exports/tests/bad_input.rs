@@ -210,6 +210,17 @@ fn a_configuration_that_is_cut_anywhere_is_refused() {
     }
 }
 
+#[test]
+fn a_network_is_not_changed_behind_an_images_back() {
+    let ask = Ask {
+        network: Network::Private,
+        ..Ask::new("box")
+    };
+    let message = ask.refused(&with_config(&good().to_string()));
+    assert!(message.contains("--exports DIR"), "{message}");
+    assert!(ask.render(&Files::default()).is_ok());
+}
+
 /// R14: configurations of every age are accepted at install.
 #[test]
 fn r14_old_forms_are_accepted() {

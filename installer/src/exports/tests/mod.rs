@@ -100,6 +100,7 @@ pub(super) struct Ask {
     pub name: &'static str,
     pub destdir: String,
     pub image_config: String,
+    pub network: Network,
     pub values: BTreeMap<String, String>,
     pub host: Host,
     pub carried: Vec<String>,
@@ -114,6 +115,7 @@ impl Ask {
             name,
             destdir: format!("/var/lib/containers/atomic/{name}.0"),
             image_config: r#"{"config": {"Cmd": ["/bin/true"]}}"#.to_owned(),
+            network: Network::Host,
             values: BTreeMap::new(),
             host: Host {
                 run_directory: "/run".to_owned(),
@@ -154,6 +156,7 @@ impl Ask {
             image_name: "localhost:5000/box:1",
             image_id: "0123",
             image_config: self.image_config.as_bytes(),
+            network: self.network,
             user_values: &self.values,
             host: &self.host,
             carried: &self.carried,
