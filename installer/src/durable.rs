@@ -1,9 +1,10 @@
 //! File operations that survive a power cut: after each of these returns, the disk holds the
 //! old content or the new one, and never a part.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Writes `content` with exactly the permissions `mode` to a file that must not exist yet, and
@@ -53,6 +54,23 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
 pub fn sync_file_system(path: &Path) -> io::Result<()> {
     let directory = File::open(path)?;
     nix::unistd::syncfs(std::os::fd::AsRawFd::as_raw_fd(&directory)).map_err(io::Error::from)
+}
+
+/// Makes everything durable that was written to the file systems that `paths` are on. A path that
+/// is gone stands for the directory above it.
+pub fn sync_file_systems<'a>(paths: impl IntoIterator<Item = &'a Path>) -> io::Result<()> {
+    let mut synced = BTreeSet::new();
+    for path in paths {
+        let there = path
+            .ancestors()
+            .find_map(|path| path.metadata().ok().map(|found| (path, found.dev())));
+        if let Some((path, device)) = there
+            && synced.insert(device)
+        {
+            sync_file_system(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The name beside `path` under which its next content is prepared. One writer at a time (the

@@ -7,7 +7,7 @@ mod store_rig;
 use std::fs;
 
 use store_rig::{Made, Rig, Tar, noise};
-use sysc::store::{Error, Store};
+use sysc::store::{Error, Owner, Store};
 
 #[test]
 fn sparse_files_are_whole_and_bounded() {
@@ -135,7 +135,12 @@ fn the_deepest_tree_goes_all_the_way() {
         .made();
     let top = Tar::new().file(&format!("l/{deep}"), b"top").made();
     let tree = rig.tree(&[&base, &link, &top]).unwrap();
-    let commit = rig.store.commit_tree(&tree, "deep", 1).unwrap();
+    let owner = Owner {
+        installation: "here",
+        name: "deep",
+        serial: 1,
+    };
+    let commit = rig.store.commit_tree(&tree, owner).unwrap();
     assert_eq!(rig.store.tree_of_commit(&commit).unwrap(), tree);
     let (root, _) = rig.place(&tree, "x").unwrap();
     assert_eq!(

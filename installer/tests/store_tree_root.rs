@@ -12,7 +12,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use store_rig::{Ext4, Made, Rig, Tar, chain, image, mode, noise, run};
-use sysc::store::{Error, Store};
+use sysc::store::{Error, Owner, Store};
 
 fn sample() -> Made {
     Tar::new()
@@ -325,13 +325,25 @@ fn deployments_keep_their_tree_until_they_are_dropped() {
     let layer = sample();
     let mut tree = rig.tree(&[&layer]).unwrap();
     tree.ensure_file("/etc/hosts").unwrap();
-    let commit = rig.store.commit_tree(&tree, "c++", 7).unwrap();
-    rig.store.commit_tree(&tree, "c++", 10).unwrap();
-    rig.store.commit_tree(&tree, "a", 1).unwrap();
+    let commit_tree = |installation, name, serial| {
+        let owner = Owner {
+            installation,
+            name,
+            serial,
+        };
+        rig.store.commit_tree(&tree, owner).unwrap()
+    };
+    let commit = commit_tree("here", "c++", 7);
+    commit_tree("here", "c++", 10);
+    commit_tree("there", "a", 1);
     let refs = rig.store.deployment_refs().unwrap();
     let names: Vec<_> = refs.iter().map(|r| (r.name.as_str(), r.serial)).collect();
     assert_eq!(names, [("a", 1), ("c++", 7), ("c++", 10)]);
     assert_eq!(refs[1].commit, commit);
+    let of = |at: usize| refs[at].installation.as_deref();
+    assert_eq!((of(0), of(1)), (Some("there"), Some("here")));
+    assert!(rig.store.has_deployment("a", 1).unwrap());
+    assert!(!rig.store.has_deployment("a", 2).unwrap());
     assert!(rig.refs().contains(&"sysc/deployment/c_2B_2B/7".to_owned()));
     rig.ostree(&["refs", "--delete", "ociimage"]);
     rig.ostree(&["prune", "--refs-only"]);

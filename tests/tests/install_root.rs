@@ -388,3 +388,100 @@ fn the_store_is_roots_alone() -> Result<()> {
     machine.run(&look)?.fails_with(2)?;
     Ok(())
 }
+
+/// One container whose own record is damaged holds nobody up but itself, and can be removed.
+#[test]
+fn a_damaged_record_concerns_its_container_alone() -> Result<()> {
+    let machine = Machine::boot(Suite::Bookworm)?;
+    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "latest")?;
+    for name in ["a", "b"] {
+        machine.ok(&["sysc", "install", "--name", name, "oci:/root/box"])?;
+    }
+    machine.ok(&["systemctl", "start", "a"])?;
+    let atomic = "/var/lib/containers/atomic";
+    machine.sh(&format!("echo '{{' > {atomic}/a.0/info"))?;
+    let output = machine.run(&["sysc", "install", "--name", "c", "oci:/root/box"])?;
+    ensure!(output.stderr.contains("a.0/info"), "{output}");
+    output.ok()?;
+    machine.ok(&["sysc", "uninstall", "b"])?;
+    let output = machine.run(&["sysc", "list"])?;
+    ensure!(output.stdout.contains("c "), "{output}");
+    ensure!(output.stderr.contains("a.0/info"), "{output}");
+    output.ok()?;
+    let refs = format!("ostree --repo={REPO} refs --list sysc/deployment");
+    ensure!(machine.sh(&refs)?.contains("sysc/deployment/a/1"));
+    let again = ["sysc", "install", "--name", "a", "oci:/root/box"];
+    ensure!(machine.run(&again)?.fails_with(1)?.contains("a.0/info"));
+    assert_eq!(machine.property("a", "SubState")?, "running");
+    machine.ok(&["sysc", "uninstall", "a"])?;
+    ensure!(!machine.path(&format!("{atomic}/a.0")).exists());
+    ensure!(!machine.sh(&refs)?.contains("sysc/deployment/a/"));
+    machine.ok(&again)?;
+    Ok(())
+}
+
+/// Two directories of deployments on one repository leave each other's trees alone.
+#[test]
+fn installations_may_share_a_repository() -> Result<()> {
+    let machine = Machine::boot(Suite::Bookworm)?;
+    images::busybox(images::SERVICE)?.write_layout(&machine.path("/root/box"), "latest")?;
+    let other = "env ATOMIC_OSTREE_CHECKOUT_PATH=/var/lib/containers/other";
+    let sysc = format!("ATOMIC_OSTREE_REPO={REPO} sysc");
+    machine.sh(&format!("{other} {sysc} install --name a oci:/root/box"))?;
+    machine
+        .sh("systemctl start a && mv /etc/systemd/system/a.service /root && systemctl stop a")?;
+    machine.sh("systemctl daemon-reload && rm /etc/tmpfiles.d/a.conf || true")?;
+    machine.sh("sysc install --name a oci:/root/box && sysc install --name b oci:/root/box")?;
+    let refs = || {
+        machine.sh(&format!(
+            "ostree --repo={REPO} refs --list sysc/deployment | sort"
+        ))
+    };
+    let all = ["a/1", "a/2", "b/3"].map(|of| format!("sysc/deployment/{of}\n"));
+    assert_eq!(refs()?, all.concat());
+    machine.ok(&["sysc", "uninstall", "a"])?;
+    assert_eq!(refs()?, [all[0].as_str(), &all[2]].concat());
+    machine.ok(&["ostree", "fsck", "-q", "--repo", REPO])?;
+    Ok(())
+}
+
+/// An installation that fails before anything was pulled leaves a host as it was.
+#[test]
+fn a_failed_installation_leaves_nothing() -> Result<()> {
+    let registry = Registry::start()?;
+    let machine = Machine::boot(Suite::Bookworm)?;
+    let nowhere = format!("{}/none:1", registry.address());
+    machine.run(&["sysc", "install", &nowhere])?.fails_with(1)?;
+    assert_eq!(machine.sh("ls -A /var/lib/containers")?, "");
+    machine.run(&["sysc", "pull", &nowhere])?.fails_with(1)?;
+    assert_eq!(machine.sh("ls -A /var/lib/containers")?, "");
+    // Nor is anything fetched for a name that is taken.
+    let reference = registry.push(&images::busybox(images::SERVICE)?, "box:1")?;
+    machine.sh("touch /etc/systemd/system/box-1.service")?;
+    let text = machine
+        .run(&["sysc", "install", &reference])?
+        .fails_with(1)?;
+    ensure!(text.contains("exists already"), "{text}");
+    assert_eq!(registry.blobs_sent()?, 0);
+    Ok(())
+}
+
+/// A second installation under the same name does nothing, and so must not be given anything.
+#[test]
+fn values_for_what_is_present_are_refused() -> Result<()> {
+    let machine = Machine::boot(Suite::Bookworm)?;
+    images::etcd()?.write_layout(&machine.path("/root/etcd"), "latest")?;
+    let install = |value: &str| {
+        let set = format!("ETCD_NAME={value}");
+        machine.run(&["sysc", "install", "--set", &set, "oci:/root/etcd"])
+    };
+    install("moon")?.ok()?;
+    ensure!(install("moon")?.ok()?.contains("already present"));
+    let text = install("sun")?.fails_with(1)?;
+    ensure!(text.contains("ETCD_NAME"), "{text}");
+    // Lines for systemd-tmpfiles may hold secrets; a unit's settings are public in any case.
+    let modes =
+        machine.sh("stat -c %a /etc/systemd/system/etcd.service /etc/tmpfiles.d/etcd.conf")?;
+    assert_eq!(modes, "644\n600\n");
+    Ok(())
+}

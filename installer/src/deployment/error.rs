@@ -18,7 +18,10 @@ pub enum Error {
         source: io::Error,
     },
     /// An `info` record is not what it should be.
-    #[error("the record '{path}' cannot be understood")]
+    #[error(
+        "the record '{path}' cannot be understood\n\
+         help: only this container is held up by it; 'sysc uninstall' removes it"
+    )]
     Info {
         /// The record.
         path: PathBuf,

@@ -13,6 +13,40 @@ pub struct Deployment {
     pub info: Info,
 }
 
+/// A container, and its current deployment or why that cannot be read.
+pub type Container = (ContainerName, Result<Deployment, Error>);
+
+/// What lies in the directory of deployments.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// Those that say what they are.
+    pub deployments: Vec<Deployment>,
+    /// Directories whose record cannot be read. Whose they are, only their name tells.
+    pub damaged: Vec<PathBuf>,
+}
+
+impl Survey {
+    /// A damaged directory may be a deployment of `name`.
+    pub fn may_have(&self, name: &str) -> bool {
+        self.damaged.iter().any(|dir| is_slot_of(dir, name))
+    }
+}
+
+/// `dir` has the file by which a unit knows its generation.
+fn is_marked(dir: &Path) -> bool {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .any(|name| name.starts_with("generation."))
+}
+
+/// `dir` is called as a slot of `name` is.
+pub fn is_slot_of(dir: &Path, name: &str) -> bool {
+    let file = dir.file_name().and_then(|file| file.to_str());
+    file.and_then(|file| file.rsplit_once('.'))
+        .is_some_and(|(of, number)| of == name && number.parse::<u32>().is_ok())
+}
+
 /// The directory of all deployments.
 #[derive(Clone, Debug)]
 pub struct Deployments {
@@ -32,7 +66,8 @@ impl Deployments {
         &self.dir
     }
 
-    /// The current deployment of `name`. `None`: no such container.
+    /// The current deployment of `name`. `None`: no such container. Its record cannot be read:
+    /// an error, which names it.
     pub fn current(&self, name: &ContainerName) -> Result<Option<Deployment>, Error> {
         let link = self.link(name);
         let target = match std::fs::read_link(&link) {
@@ -52,8 +87,9 @@ impl Deployments {
         Ok(found.filter(|deployment| deployment.info.name == name.as_str()))
     }
 
-    /// The current deployments of all containers, by name.
-    pub fn containers(&self) -> Result<Vec<Deployment>, Error> {
+    /// All containers by name, each with its current deployment, or with the reason why that
+    /// cannot be told: one that is damaged is no reason not to see the others.
+    pub fn containers(&self) -> Result<Vec<Container>, Error> {
         let mut found = Vec::new();
         for entry in self.entries()? {
             let name = entry
@@ -61,26 +97,32 @@ impl Deployments {
                 .and_then(|name| name.to_str())
                 .map(ContainerName::parse);
             if let Some(Ok(name)) = name
-                && let Some(deployment) = self.current(&name)?
+                && let Some(current) = self.current(&name).transpose()
             {
-                found.push(deployment);
+                found.push((name, current));
             }
         }
         Ok(found)
     }
 
     /// Every deployment, current or not, by path.
-    pub fn all(&self) -> Result<Vec<Deployment>, Error> {
-        let mut found = Vec::new();
+    pub fn survey(&self) -> Result<Survey, Error> {
+        let mut survey = Survey::default();
         for entry in self.entries()? {
             let hidden = entry
                 .file_name()
                 .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
-            if !hidden && !entry.is_symlink() {
-                found.extend(Self::at(&entry)?);
+            if hidden || entry.is_symlink() {
+                continue;
+            }
+            match Self::at(&entry) {
+                Ok(found) => survey.deployments.extend(found),
+                Err(_) if is_marked(&entry) => survey.damaged.push(entry),
+                // Whatever it is, it was not made here.
+                Err(_) => {}
             }
         }
-        Ok(found)
+        Ok(survey)
     }
 
     /// Directories of this room that are being built or removed: left-overs, under the lock.

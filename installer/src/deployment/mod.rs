@@ -16,7 +16,7 @@
 //!     info                  what this is: names, serial, values, checksums
 //! .NAME.tmp-SERIAL/         being built; becomes a slot by a rename
 //! .NAME.trash-SERIAL/       being removed
-//! .storage/                 lock, serial counter, ledgers, the repository
+//! .storage/                 lock, serial counter, installation id, ledgers, the repository
 //! ```
 //!
 //! Which of container and slot a path is, its kind and `info` tell, never its spelling: a
@@ -26,6 +26,7 @@ mod current;
 mod draft;
 mod error;
 mod info;
+mod installation;
 mod list;
 mod lock;
 mod name;
@@ -36,7 +37,8 @@ pub use current::{drop_current, make_current};
 pub use draft::{Contents, Draft};
 pub use error::Error;
 pub use info::{Info, Setup};
-pub use list::{Deployment, Deployments};
+pub use installation::{id as installation, known_id as known_installation};
+pub use list::{Container, Deployment, Deployments, Survey, is_slot_of};
 pub use lock::Lock;
 pub use name::{ContainerName, InvalidName};
 pub use remove::remove;

@@ -43,6 +43,11 @@ impl Systemd {
         run("systemctl", &["--no-reload", "disable", "--", unit]).map(drop)
     }
 
+    /// Whether `unit` is enabled. One that cannot be asked about is not.
+    pub fn is_enabled(&self, unit: &str) -> bool {
+        run("systemctl", &["is-enabled", "--", unit]).is_ok()
+    }
+
     /// Stops `unit` and waits for it. No effect on one that does not run.
     pub fn stop(&self, unit: &str) -> Result<(), Error> {
         run("systemctl", &["stop", "--", unit]).map(drop)

@@ -1,7 +1,9 @@
 //! Performing: the changes, one after the other.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
+use super::change::aside;
 use super::plan::Found;
 use super::want::link_sha256;
 use super::{Change, Error, Ledger};
@@ -59,10 +61,17 @@ impl Hands<'_> {
             Change::Remove(path) => durable::remove(path)
                 .map(drop)
                 .map_err(|source| Error::io("remove", path, source)),
-            Change::Keep(_) => Ok(()),
+            Change::Keep(_) | Change::Leave(_) => Ok(()),
+            Change::SetAside(path) => set_aside(path),
+            Change::Sync(paths) => sync(paths),
             Change::Reload => host(self.systemd.reload()),
             Change::CreateTmpfiles(path) => host(host::create_tmpfiles(path)),
             Change::Enable(unit) => host(self.systemd.enable(unit)),
+            Change::Reenable(unit) => host(
+                self.systemd
+                    .disable(unit)
+                    .and_then(|()| self.systemd.enable(unit)),
+            ),
             Change::Stop(unit) => host(self.stop(unit)),
             Change::Disable(unit) => host(self.systemd.disable(unit)),
             Change::ResetFailed(unit) => {
@@ -108,6 +117,17 @@ fn write(path: &Path, from: &Path, mode: u32) -> Result<(), Error> {
         make_dir(parent)?;
     }
     durable::replace(path, &content, mode).map_err(|source| Error::io("write", path, source))
+}
+
+fn set_aside(path: &Path) -> Result<(), Error> {
+    durable::rename(path, &aside(path)).map_err(|source| Error::io("rename", path, source))
+}
+
+fn sync(paths: &BTreeSet<PathBuf>) -> Result<(), Error> {
+    durable::sync_file_systems(paths.iter().map(PathBuf::as_path)).map_err(|source| {
+        let first = paths.first().cloned().unwrap_or_default();
+        Error::io("sync the file system of", &first, source)
+    })
 }
 
 fn make_dir(path: &Path) -> Result<(), Error> {

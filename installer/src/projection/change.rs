@@ -1,7 +1,8 @@
 //! The changes that a projection is made of.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Ledger;
 
@@ -32,12 +33,20 @@ pub enum Change {
     Remove(PathBuf),
     /// Leaves a file that somebody changed since we wrote it.
     Keep(PathBuf),
+    /// Leaves a file that was there before us.
+    Leave(PathBuf),
+    /// Keeps a changed file of ours under another name, where nobody reads it.
+    SetAside(PathBuf),
+    /// Makes durable what was done on the file systems of these paths.
+    Sync(BTreeSet<PathBuf>),
     /// Lets systemd read its unit files again.
     Reload,
     /// Lets systemd-tmpfiles create what this configuration file asks for.
     CreateTmpfiles(PathBuf),
     /// Enables a unit.
     Enable(String),
+    /// Enables a unit anew, since its `[Install]` section has changed.
+    Reenable(String),
     /// Stops a unit and waits for its end.
     Stop(String),
     /// Removes the links that enable a unit.
@@ -48,6 +57,19 @@ pub enum Change {
     RemoveDirIfEmpty(PathBuf),
     /// Forgets the ledger: nothing of the container is left on the host.
     Forget(String),
+}
+
+impl Change {
+    /// What the user should hear of: what was found to be somebody else's.
+    pub fn is_noteworthy(&self) -> bool {
+        matches!(self, Self::Keep(_) | Self::Leave(_) | Self::SetAside(_))
+    }
+}
+
+/// The name under which a changed file is kept.
+pub(super) fn aside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{name}.sysc-saved"))
 }
 
 impl fmt::Display for Change {
@@ -67,11 +89,24 @@ impl fmt::Display for Change {
                     path.display()
                 )
             }
+            Self::Leave(path) => write!(
+                f,
+                "'{}' exists already and is left as it is",
+                path.display()
+            ),
+            Self::SetAside(path) => write!(
+                f,
+                "'{}' was changed on this host; the change is kept as '{}'",
+                path.display(),
+                aside(path).display()
+            ),
+            Self::Sync(_) => f.write_str("make all of it durable"),
             Self::Reload => f.write_str("reload systemd"),
             Self::CreateTmpfiles(path) => {
                 write!(f, "create the temporary files of '{}'", path.display())
             }
             Self::Enable(unit) => write!(f, "enable '{unit}'"),
+            Self::Reenable(unit) => write!(f, "enable '{unit}' anew"),
             Self::Stop(unit) => write!(f, "stop '{unit}'"),
             Self::Disable(unit) => write!(f, "disable '{unit}'"),
             Self::ResetFailed(unit) => write!(f, "reset '{unit}'"),

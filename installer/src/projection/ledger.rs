@@ -1,8 +1,8 @@
 //! The ledger: what was written on the host for a container, `.storage/ledger/NAME.json`.
 //!
-//! It is written before the first change, with all that is going to be written, so that after a
-//! crash nothing of ours is taken for somebody else's; and once more, marked complete, after
-//! the last.
+//! It is written before the first change, with all that is going to be written and all that the
+//! former generation wrote, so that after a crash nothing of ours is taken for somebody else's;
+//! and once more, marked complete, after the last change and after what it did is durable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -28,9 +28,21 @@ pub struct Ledger {
     pub complete: bool,
     /// The unit, if there is one (`NAME.service`).
     pub unit: Option<String>,
+    /// The unit's `[Install]` section, line by line: what enabling it depends on.
+    #[serde(default)]
+    pub install: Vec<String>,
+    /// Whether the unit is to be enabled: at first, and then as the administrator has it.
+    #[serde(default)]
+    pub enabled: bool,
+    /// Those of the files that are of no use without the container: unit and tmpfiles lines.
+    #[serde(default)]
+    pub own: BTreeSet<PathBuf>,
     /// Files, and the SHA-256 (hexadecimal) of the content that they were given; of a link, that
     /// of its target's text. A directory has none.
     pub files: BTreeMap<PathBuf, Option<String>>,
+    /// While a projection is under way: what earlier ones wrote, and what it had as content.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub former: BTreeMap<PathBuf, BTreeSet<String>>,
     /// Directories that were made for these files and by tmpfiles lines of ours.
     pub directories: BTreeSet<PathBuf>,
     /// What a later version added.
@@ -47,10 +59,34 @@ impl Ledger {
             serial,
             complete: false,
             unit: None,
+            install: Vec::new(),
+            enabled: false,
+            own: BTreeSet::new(),
             files: BTreeMap::new(),
+            former: BTreeMap::new(),
             directories: BTreeSet::new(),
             other: serde_json::Map::new(),
         }
+    }
+
+    /// What was ever written to `path`; `None` where that path is not ours.
+    pub fn written(&self, path: &Path) -> Option<BTreeSet<&str>> {
+        let now = self.files.get(path);
+        let former = self.former.get(path);
+        (now.is_some() || former.is_some()).then(|| {
+            let former = former.into_iter().flatten().map(String::as_str);
+            now.into_iter()
+                .flatten()
+                .map(String::as_str)
+                .chain(former)
+                .collect()
+        })
+    }
+
+    /// Every path that is ours.
+    pub fn paths(&self) -> BTreeSet<&Path> {
+        let paths = self.files.keys().chain(self.former.keys());
+        paths.map(PathBuf::as_path).collect()
     }
 
     /// The ledger of `name`. `None`: nothing was ever written for it, or all of it was removed.

@@ -16,96 +16,156 @@ pub(super) enum Found {
     Dir,
 }
 
+/// How this room learns what there is.
+#[derive(Clone, Copy)]
+pub(super) struct Host<'a> {
+    pub look: &'a dyn Fn(&Path) -> Found,
+    /// Whether a unit is enabled.
+    pub enabled: &'a dyn Fn(&str) -> bool,
+}
+
 /// The changes that take the host from what `ledger` says to what `want` asks.
-pub(super) fn plan(
-    want: Option<&Want>,
-    ledger: Option<&Ledger>,
-    look: &dyn Fn(&Path) -> Found,
-) -> Vec<Change> {
+pub(super) fn plan(want: Option<&Want>, ledger: Option<&Ledger>, host: Host) -> Vec<Change> {
     match (want, ledger) {
         (None, None) => Vec::new(),
-        (None, Some(ledger)) => take_down(ledger, look),
+        (None, Some(ledger)) => take_down(ledger, host),
         (Some(want), Some(ledger)) if ledger.complete && ledger.serial == want.serial => Vec::new(),
-        (Some(want), ledger) => bring_up(want, ledger, look),
+        (Some(want), ledger) => bring_up(want, ledger, host),
     }
 }
 
-fn bring_up(want: &Want, ledger: Option<&Ledger>, look: &dyn Fn(&Path) -> Found) -> Vec<Change> {
-    let mut record = record(want, ledger, look);
+fn bring_up(want: &Want, ledger: Option<&Ledger>, host: Host) -> Vec<Change> {
+    let mut record = opening(want, ledger, host);
     let mut changes = vec![Change::Record(Box::new(record.clone()))];
+    let gone = ledger
+        .and_then(|ledger| ledger.unit.clone())
+        .filter(|unit| want.unit.as_ref() != Some(unit));
+    if let Some(unit) = gone.clone() {
+        changes.extend([Change::Stop(unit.clone()), Change::Disable(unit)]);
+    }
     for (path, wanted) in &want.files {
-        if look(path) != found(wanted) {
-            changes.push(write(path, wanted));
-        }
+        changes.extend(place(path, wanted, ledger, want, host));
     }
-    let old = ledger.iter().flat_map(|ledger| &ledger.files);
-    changes.extend(
-        old.filter(|(path, _)| !want.files.contains_key(*path))
-            .map(|(path, sha256)| remove(path, sha256.as_ref(), look)),
-    );
+    if let Some(ledger) = ledger {
+        let old = ledger.paths().into_iter();
+        changes.extend(
+            old.filter(|path| !want.files.contains_key(*path))
+                .map(|path| remove(path, ledger, host)),
+        );
+    }
     changes.push(Change::Reload);
+    changes.extend(gone.map(Change::ResetFailed));
     changes.extend(want.tmpfiles.clone().map(Change::CreateTmpfiles));
-    // Only the first time: whether it stays enabled is for the administrator to say.
-    if ledger.is_none_or(|ledger| ledger.unit.is_none() || !ledger.complete) {
-        changes.extend(want.unit.clone().map(Change::Enable));
-    }
+    changes.extend(enablement(&record, ledger));
+    changes.push(Change::Sync(want.files.keys().cloned().collect()));
     record.complete = true;
+    record.former.clear();
     changes.push(Change::Record(Box::new(record)));
     changes
 }
 
-/// All that is going to be on the host, and what of the former generation still is.
-fn record(want: &Want, ledger: Option<&Ledger>, look: &dyn Fn(&Path) -> Found) -> Ledger {
+/// All that is going to be ours on the host, and all that already is.
+fn opening(want: &Want, ledger: Option<&Ledger>, host: Host) -> Ledger {
     let mut record = Ledger::new(&want.name, want.serial);
     record.unit.clone_from(&want.unit);
+    record.install.clone_from(&want.install);
+    record.own.clone_from(&want.own);
+    record.enabled = match ledger {
+        // Whether it stays enabled is for the administrator to say.
+        Some(ledger) if ledger.unit == want.unit => match &ledger.unit {
+            Some(unit) if ledger.complete => (host.enabled)(unit),
+            _ => ledger.enabled,
+        },
+        _ => want.unit.is_some(),
+    };
+    let ours = |path: &Path| {
+        ledger.is_some_and(|ledger| ledger.written(path).is_some()) || want.own.contains(path)
+    };
     record.files = want
         .files
         .iter()
+        .filter(|(path, _)| ours(path) || (host.look)(path) == Found::Nothing)
         .map(|(path, wanted)| (path.clone(), wanted.sha256().cloned()))
         .collect();
+    for path in ledger.into_iter().flat_map(Ledger::paths) {
+        let written = ledger.and_then(|ledger| ledger.written(path));
+        let written = written.into_iter().flatten().map(str::to_owned);
+        record.former.insert(path.to_owned(), written.collect());
+    }
     record.directories = ledger
         .map(|ledger| ledger.directories.clone())
         .unwrap_or_default();
     let parents = want.files.keys().filter_map(|path| path.parent());
     let wanted = want.directories.iter().map(PathBuf::as_path).chain(parents);
-    record.directories.extend(missing(wanted, look));
+    record.directories.extend(missing(wanted, host));
     record
 }
 
 /// Those of `directories`, and of the directories above them, that do not exist.
-fn missing<'a>(
-    directories: impl Iterator<Item = &'a Path>,
-    look: &dyn Fn(&Path) -> Found,
-) -> BTreeSet<PathBuf> {
+fn missing<'a>(directories: impl Iterator<Item = &'a Path>, host: Host) -> BTreeSet<PathBuf> {
     directories
         .flat_map(|directory| {
             directory
                 .ancestors()
-                .take_while(|path| look(path) == Found::Nothing)
+                .take_while(|path| (host.look)(path) == Found::Nothing)
         })
         .map(Path::to_owned)
         .collect()
 }
 
-fn take_down(ledger: &Ledger, look: &dyn Fn(&Path) -> Found) -> Vec<Change> {
+/// What is to be done at one path, by whose it is.
+fn place(
+    path: &Path,
+    wanted: &Wanted,
+    ledger: Option<&Ledger>,
+    want: &Want,
+    host: Host,
+) -> Vec<Change> {
+    let found = (host.look)(path);
+    if found == wanted.found() {
+        return Vec::new();
+    }
+    let written = ledger.and_then(|ledger| ledger.written(path));
+    let own = want.own.contains(path);
+    match (found, written) {
+        (Found::Nothing, _) => vec![write(path, wanted)],
+        (Found::Content(found), Some(written)) if written.contains(found.as_str()) => {
+            vec![write(path, wanted)]
+        }
+        // The unit of another generation would not start: an administrator has drop-ins.
+        (Found::Content(_), _) if own => {
+            vec![Change::SetAside(path.to_owned()), write(path, wanted)]
+        }
+        (_, Some(_)) => vec![Change::Keep(path.to_owned())],
+        (_, None) => vec![Change::Leave(path.to_owned())],
+    }
+}
+
+fn enablement(record: &Ledger, ledger: Option<&Ledger>) -> Option<Change> {
+    let unit = record.unit.clone().filter(|_| record.enabled)?;
+    match ledger {
+        Some(ledger) if ledger.unit.is_some() && ledger.complete => {
+            (ledger.install != record.install).then_some(Change::Reenable(unit))
+        }
+        // What was interrupted may have been anywhere between the two.
+        Some(ledger) if ledger.unit.is_some() => Some(Change::Reenable(unit)),
+        _ => Some(Change::Enable(unit)),
+    }
+}
+
+fn take_down(ledger: &Ledger, host: Host) -> Vec<Change> {
     let mut changes = Vec::new();
     if let Some(unit) = &ledger.unit {
         changes.push(Change::Stop(unit.clone()));
         changes.push(Change::Disable(unit.clone()));
     }
-    let own = |path: &Path| {
-        let name = path.file_stem().and_then(|stem| stem.to_str());
-        name == Some(&ledger.name)
-            && path
-                .extension()
-                .is_some_and(|e| e == "service" || e == "conf")
-    };
-    changes.extend(ledger.files.iter().map(|(path, sha256)| {
+    let paths = ledger.paths();
+    changes.extend(paths.iter().map(|path| {
         // The unit and the tmpfiles lines make no sense without us, even if edited.
-        if own(path) {
-            Change::Remove(path.clone())
+        if ledger.own.contains(*path) {
+            Change::Remove(path.to_path_buf())
         } else {
-            remove(path, sha256.as_ref(), look)
+            remove(path, ledger, host)
         }
     }));
     changes.push(Change::Reload);
@@ -119,16 +179,18 @@ fn take_down(ledger: &Ledger, look: &dyn Fn(&Path) -> Found) -> Vec<Change> {
             .cloned()
             .map(Change::RemoveDirIfEmpty),
     );
+    changes.push(Change::Sync(
+        paths.into_iter().map(Path::to_owned).collect(),
+    ));
     changes.push(Change::Forget(ledger.name.clone()));
     changes
 }
 
-fn remove(path: &Path, written: Option<&String>, look: &dyn Fn(&Path) -> Found) -> Change {
-    match (look(path), written) {
-        (Found::Content(found), Some(written)) if found != *written => {
-            Change::Keep(path.to_owned())
-        }
-        (Found::Dir, _) => Change::RemoveDirIfEmpty(path.to_owned()),
+fn remove(path: &Path, ledger: &Ledger, host: Host) -> Change {
+    let written = ledger.written(path).unwrap_or_default();
+    match (host.look)(path) {
+        Found::Content(found) if !written.contains(found.as_str()) => Change::Keep(path.to_owned()),
+        Found::Dir => Change::RemoveDirIfEmpty(path.to_owned()),
         _ => Change::Remove(path.to_owned()),
     }
 }
@@ -149,127 +211,14 @@ fn write(path: &Path, wanted: &Wanted) -> Change {
     }
 }
 
-fn found(wanted: &Wanted) -> Found {
-    wanted
-        .sha256()
-        .map_or(Found::Dir, |sha256| Found::Content(sha256.clone()))
+impl Wanted {
+    /// What is found where it is.
+    fn found(&self) -> Found {
+        self.sha256()
+            .map_or(Found::Dir, |sha256| Found::Content(sha256.clone()))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn want() -> Want {
-        let unit = Wanted::File {
-            from: "/d/u".into(),
-            mode: 0o644,
-            sha256: "u1".into(),
-        };
-        Want {
-            name: "web".into(),
-            serial: 2,
-            unit: Some("web.service".into()),
-            files: [("/etc/systemd/system/web.service".into(), unit)].into(),
-            tmpfiles: None,
-            directories: vec!["/var/lib/web/data".into()],
-        }
-    }
-
-    fn nothing_but_var_lib(path: &Path) -> Found {
-        if Path::new("/var/lib").starts_with(path)
-            || Path::new("/etc/systemd/system").starts_with(path)
-        {
-            Found::Dir
-        } else {
-            Found::Nothing
-        }
-    }
-
-    fn records(changes: &[Change]) -> Vec<&Ledger> {
-        changes
-            .iter()
-            .filter_map(|change| match change {
-                Change::Record(ledger) => Some(&**ledger),
-                _ => None,
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_first_projection_records_before_and_after() {
-        let changes = plan(Some(&want()), None, &nothing_but_var_lib);
-        let records = records(&changes);
-        assert!(matches!(changes.first(), Some(Change::Record(ledger)) if !ledger.complete));
-        assert!(matches!(changes.last(), Some(Change::Record(ledger)) if ledger.complete));
-        assert!(changes.contains(&Change::Enable("web.service".into())));
-        let made: Vec<_> = records[0]
-            .directories
-            .iter()
-            .map(|path| path.to_str())
-            .collect();
-        assert_eq!(made, [Some("/var/lib/web"), Some("/var/lib/web/data")]);
-    }
-
-    #[test]
-    fn projecting_again_changes_nothing() {
-        let first = plan(Some(&want()), None, &nothing_but_var_lib);
-        let ledger = records(&first)[1].clone();
-        assert_eq!(plan(Some(&want()), Some(&ledger), &nothing_but_var_lib), []);
-    }
-
-    #[test]
-    fn an_interrupted_projection_is_made_whole() {
-        let first = plan(Some(&want()), None, &nothing_but_var_lib);
-        let ledger = records(&first)[0].clone();
-        let again = plan(Some(&want()), Some(&ledger), &|path| match path.to_str() {
-            Some("/etc/systemd/system/web.service") => Found::Content("u1".into()),
-            _ => nothing_but_var_lib(path),
-        });
-        assert!(again.contains(&Change::Enable("web.service".into())));
-        assert!(
-            !again
-                .iter()
-                .any(|change| matches!(change, Change::Write { .. }))
-        );
-    }
-
-    #[test]
-    fn a_new_generation_does_not_enable_again() {
-        let mut ledger = Ledger::new("web", 1);
-        ledger.complete = true;
-        ledger.unit = Some("web.service".into());
-        let changes = plan(Some(&want()), Some(&ledger), &nothing_but_var_lib);
-        assert!(!changes.contains(&Change::Enable("web.service".into())));
-        assert!(changes.contains(&Change::Reload));
-    }
-
-    #[test]
-    fn removal_keeps_what_was_edited_and_goes_upwards() {
-        let mut ledger = Ledger::new("web", 1);
-        ledger.unit = Some("web.service".into());
-        ledger.files = [
-            ("/etc/systemd/system/web.service".into(), Some("u0".into())),
-            ("/usr/local/bin/a".into(), Some("a0".into())),
-            ("/usr/local/bin/b".into(), Some("b0".into())),
-        ]
-        .into();
-        ledger.directories = ["/var/lib/web".into(), "/var/lib/web/data".into()].into();
-        let changes = plan(None, Some(&ledger), &|path| match path.to_str() {
-            Some("/usr/local/bin/a") => Found::Content("a0".into()),
-            _ => Found::Content("edited".into()),
-        });
-        let expected = [
-            Change::Stop("web.service".into()),
-            Change::Disable("web.service".into()),
-            Change::Remove("/etc/systemd/system/web.service".into()),
-            Change::Remove("/usr/local/bin/a".into()),
-            Change::Keep("/usr/local/bin/b".into()),
-            Change::Reload,
-            Change::ResetFailed("web.service".into()),
-            Change::RemoveDirIfEmpty("/var/lib/web/data".into()),
-            Change::RemoveDirIfEmpty("/var/lib/web".into()),
-            Change::Forget("web".into()),
-        ];
-        assert_eq!(changes, expected);
-    }
-}
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,12 +1,13 @@
 //! Projecting a container, and putting right what a crash left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::apply::{Hands, look};
-use super::plan::plan;
+use super::plan::{Host, plan};
 use super::want::Want;
 use super::{Change, Error, Ledger};
-use crate::deployment::{self, ContainerName, Deployment, Deployments};
+use crate::deployment::{self, Container, ContainerName, Deployment, Deployments};
 use crate::host::Systemd;
 use crate::places::Places;
 use crate::store::Store;
@@ -31,12 +32,20 @@ pub fn project(
 ) -> Result<Vec<Change>, Error> {
     let storage = places.storage();
     let current = Deployments::new(&places.deployments).current(name)?;
+    let ledger = Ledger::read(&storage, name.as_str())?;
+    if is_projected(current.as_ref(), ledger.as_ref()) {
+        return Ok(Vec::new());
+    }
     let want = current
         .as_ref()
         .map(|deployment| Want::of(deployment, places))
         .transpose()?;
-    let ledger = Ledger::read(&storage, name.as_str())?;
-    let changes = plan(want.as_ref(), ledger.as_ref(), &look);
+    let enabled = |unit: &str| systemd.is_enabled(unit);
+    let host = Host {
+        look: &look,
+        enabled: &enabled,
+    };
+    let changes = plan(want.as_ref(), ledger.as_ref(), host);
     Hands {
         systemd,
         storage: &storage,
@@ -45,18 +54,23 @@ pub fn project(
     Ok(changes)
 }
 
+/// Nothing is to be done; told without reading a file of the deployment.
+fn is_projected(current: Option<&Deployment>, ledger: Option<&Ledger>) -> bool {
+    match (current, ledger) {
+        (None, None) => true,
+        (Some(current), Some(ledger)) => ledger.complete && ledger.serial == current.info.serial,
+        _ => false,
+    }
+}
+
 /// Finishes what an interrupted command left: projects every container that has a deployment or
 /// a ledger, then removes what no container needs. Called under the lock, by every command that
 /// changes something.
 pub fn recover(places: &Places, systemd: &Systemd, store: &Store) -> Result<Recovered, Error> {
     let deployments = Deployments::new(&places.deployments);
     let mut names = Ledger::names(&places.storage())?;
-    names.extend(
-        deployments
-            .containers()?
-            .into_iter()
-            .map(|found| found.info.name),
-    );
+    let containers = deployments.containers()?;
+    names.extend(containers.iter().map(|(name, _)| name.to_string()));
     let mut recovered = Recovered::default();
     for name in names
         .iter()
@@ -80,38 +94,75 @@ pub fn recover(places: &Places, systemd: &Systemd, store: &Store) -> Result<Reco
 /// What has a ledger is still on the host, and its service may run: it is kept until it is gone.
 pub fn clean(places: &Places, store: &Store) -> Result<Vec<deployment::Error>, Error> {
     let deployments = Deployments::new(&places.deployments);
-    let ledgers = Ledger::names(&places.storage())?;
-    let current = deployments.containers()?;
-    let is_used = |found: &Deployment| {
-        let of_name = || {
-            current
-                .iter()
-                .find(|other| other.info.name == found.info.name)
-        };
-        match of_name() {
-            Some(current) => current.info.serial == found.info.serial,
-            None => ledgers.contains(&found.info.name),
-        }
-    };
-    let unused = deployments
-        .all()?
-        .into_iter()
-        .filter(|found| !is_used(found));
-    let left_over = deployments.left_over()?.into_iter().map(|dir| (dir, 0));
+    let used = Used::find(places, &deployments)?;
+    let survey = deployments.survey()?;
+    let unused = survey
+        .deployments
+        .iter()
+        .filter(|found| !used.needs(found))
+        .map(|found| (found.dir.clone(), found.info.serial));
+    let nobodys = survey.damaged.iter().filter(|dir| !used.may_need(dir));
+    let left_over = deployments.left_over()?;
     let kept: Vec<_> = unused
-        .map(|found| (found.dir, found.info.serial))
-        .chain(left_over)
+        .chain(nobodys.map(|dir| (dir.clone(), 0)))
+        .chain(left_over.into_iter().map(|dir| (dir, 0)))
         .filter_map(|(dir, serial)| deployment::remove(&dir, serial).err())
         .collect();
-    let existing: BTreeSet<u64> = deployments
-        .all()?
+    drop_refs(places, &deployments, store)?;
+    Ok(kept)
+}
+
+/// Drops the refs of this installation whose deployment is gone. What belongs to another one, or
+/// may belong to a damaged deployment, stays.
+fn drop_refs(places: &Places, deployments: &Deployments, store: &Store) -> Result<(), Error> {
+    let Some(installation) = deployment::known_installation(&places.storage())? else {
+        return Ok(());
+    };
+    let survey = deployments.survey()?;
+    let existing: BTreeSet<u64> = survey
+        .deployments
         .iter()
         .map(|found| found.info.serial)
         .collect();
     for found in store.deployment_refs()? {
-        if !existing.contains(&found.serial) {
+        let ours = found.installation.as_ref() == Some(&installation);
+        if ours && !existing.contains(&found.serial) && !survey.may_have(&found.name) {
             store.drop_deployment(&found.name, found.serial)?;
         }
     }
-    Ok(kept)
+    Ok(())
+}
+
+/// What of the deployments is needed.
+struct Used {
+    /// The serial of each container's current deployment; `None` where that cannot be read.
+    current: BTreeMap<String, Option<u64>>,
+    ledgers: BTreeSet<String>,
+}
+
+impl Used {
+    fn find(places: &Places, deployments: &Deployments) -> Result<Self, Error> {
+        let serial = |(name, current): Container| {
+            let serial = current.ok().map(|found| found.info.serial);
+            (name.to_string(), serial)
+        };
+        Ok(Self {
+            current: deployments.containers()?.into_iter().map(serial).collect(),
+            ledgers: Ledger::names(&places.storage())?,
+        })
+    }
+
+    fn needs(&self, found: &Deployment) -> bool {
+        match self.current.get(&found.info.name) {
+            Some(Some(current)) => *current == found.info.serial,
+            Some(None) => true,
+            None => self.ledgers.contains(&found.info.name),
+        }
+    }
+
+    /// `dir` is damaged: it may be of any container that it is named after.
+    fn may_need(&self, dir: &Path) -> bool {
+        let mut names = self.current.keys().chain(&self.ledgers);
+        names.any(|name| deployment::is_slot_of(dir, name))
+    }
 }

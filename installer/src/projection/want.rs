@@ -1,6 +1,6 @@
 //! What a deployment wants to be on the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,12 @@ use crate::exports;
 use crate::image::Digest;
 use crate::places::Places;
 
+/// systemd tells every user what is in a unit (`systemctl cat`, and over D-Bus), whatever the
+/// file's mode, and warns of files that are closed: a secret does not belong there.
+const UNIT_MODE: u32 = 0o644;
+/// These lines are read by root alone, and `w` and `f` lines may hold a secret value.
+const TMPFILES_MODE: u32 = 0o600;
+
 /// A projection as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Want {
@@ -17,6 +23,10 @@ pub(super) struct Want {
     pub serial: u64,
     /// `NAME.service`, where there is one.
     pub unit: Option<String>,
+    /// Its `[Install]` section, line by line.
+    pub install: Vec<String>,
+    /// The unit's and the tmpfiles lines' paths.
+    pub own: BTreeSet<PathBuf>,
     /// By path on the host.
     pub files: BTreeMap<PathBuf, Wanted>,
     /// The configuration for systemd-tmpfiles, as installed.
@@ -58,6 +68,8 @@ impl Want {
         let tmpfiles = deployment.dir.join(format!("tmpfiles-{name}.conf"));
         let mut want = Self {
             unit: unit.exists().then(|| format!("{name}.service")),
+            install: Vec::new(),
+            own: BTreeSet::new(),
             serial: deployment.info.serial,
             files: BTreeMap::new(),
             tmpfiles: tmpfiles.exists().then(|| places.tmpfile(&name)),
@@ -65,8 +77,10 @@ impl Want {
             name,
         };
         if want.unit.is_some() {
-            want.files
-                .insert(places.unit(&want.name), file(&unit, 0o644)?);
+            let path = places.unit(&want.name);
+            want.install = install_section(&String::from_utf8_lossy(&read(&unit)?));
+            want.own.insert(path.clone());
+            want.files.insert(path, file(&unit, UNIT_MODE)?);
         }
         if let Some(installed) = want.tmpfiles.clone() {
             let text = read(&tmpfiles)?;
@@ -74,7 +88,9 @@ impl Want {
                 .into_iter()
                 .map(PathBuf::from)
                 .collect();
-            want.files.insert(installed, file(&tmpfiles, 0o644)?);
+            want.own.insert(installed.clone());
+            want.files
+                .insert(installed, file(&tmpfiles, TMPFILES_MODE)?);
         }
         for path in deployment.info.installed_files_checksum.keys() {
             let from = deployment
@@ -85,6 +101,19 @@ impl Want {
         }
         Ok(want)
     }
+}
+
+fn install_section(unit: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut inside = false;
+    for line in unit.lines().map(str::trim) {
+        if line.starts_with('[') {
+            inside = line == "[Install]";
+        } else if inside && !line.is_empty() && !line.starts_with(['#', ';']) {
+            lines.push(line.to_owned());
+        }
+    }
+    lines
 }
 
 fn host_file(from: &Path) -> Result<Wanted, Error> {
@@ -118,4 +147,17 @@ pub(super) fn link_sha256(target: &Path) -> String {
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|source| Error::io("read", path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_the_install_sections_are_compared() {
+        let unit = "[Service]\nExecStart=/a\n[Install]\n# no\nWantedBy=a.target\n\n[Unit]\nX=y\n\
+                    [Install]\n RequiredBy=b.service\n";
+        assert_eq!(
+            super::install_section(unit),
+            ["WantedBy=a.target", "RequiredBy=b.service"]
+        );
+    }
 }

@@ -10,7 +10,7 @@
 //! refs/heads/ociimage/ENCODED              an image: no files; manifest, digest and
 //!                                          configuration in the commit's metadata
 //! refs/heads/sysc/deployment/NAME/SERIAL   the merged tree of a deployment, for as long as the
-//!                                          deployment exists
+//!                                          deployment exists; whose, its metadata say
 //!
 //! tar ─archive─▶ entries ─import─▶ objects + layer commit ─read─▶ LayerTree
 //!                                   LayerTrees ─merge─▶ Tree ─▶ deployment commit
@@ -50,7 +50,7 @@ mod walk;
 mod write;
 
 pub use archive::BadArchive;
-pub use deployments::DeploymentRef;
+pub use deployments::{DeploymentRef, Owner};
 pub use error::{BadEntry, Error};
 pub use images::StoredImage;
 pub use import::Imported;
@@ -62,6 +62,8 @@ pub use tree::Tree;
 #[derive(Clone, Debug)]
 pub struct Store {
     path: PathBuf,
+    /// It was made by this very call.
+    fresh: bool,
 }
 
 #[cfg(test)]
@@ -76,6 +78,7 @@ mod tests {
         }
         let store = carried(Store {
             path: PathBuf::from("/r"),
+            fresh: false,
         });
         let error = carried(Error::NotARepo {
             path: store.path().to_owned(),

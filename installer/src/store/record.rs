@@ -9,6 +9,7 @@ use ostree::glib::variant::DictEntry;
 use ostree::glib::{Variant, VariantDict};
 use ostree::prelude::*;
 
+use super::deployments::Owner;
 use super::layer::LayerTree;
 use super::tree::{Node, Tree};
 use crate::image::{Image, Layer};
@@ -26,6 +27,7 @@ const CONTENT_SIZE: &str = "sysc.content-size";
 const IMPLIED: &str = "sysc.implied";
 /// Hard links to lower layers' files: name, target.
 const LINKS: &str = "sysc.links";
+const INSTALLATION: &str = "sysc.installation";
 const NAME: &str = "sysc.name";
 const SERIAL: &str = "sysc.serial";
 
@@ -58,10 +60,11 @@ pub(super) fn of_image(image: &Image, manifest: &str, config: &str) -> Variant {
 }
 
 /// Metadata of a deployment's commit.
-pub(super) fn of_deployment(name: &str, serial: u64) -> Variant {
+pub(super) fn of_deployment(owner: Owner) -> Variant {
     dictionary(vec![
-        (NAME, name.to_variant()),
-        (SERIAL, serial.to_variant()),
+        (INSTALLATION, owner.installation.to_variant()),
+        (NAME, owner.name.to_variant()),
+        (SERIAL, owner.serial.to_variant()),
     ])
 }
 
@@ -87,6 +90,11 @@ impl Record {
 
     pub(super) fn source(&self) -> Option<String> {
         self.text(SOURCE)
+    }
+
+    /// The installation that a deployment's tree belongs to.
+    pub(super) fn installation(&self) -> Option<String> {
+        self.text(INSTALLATION)
     }
 
     /// Size of the layer's uncompressed tar.

@@ -28,6 +28,19 @@ impl Store {
         proof.map(|()| store)
     }
 
+    /// Removes the repository again if it was made by this call and nothing was ever put into it.
+    pub fn remove_if_unused(&self) {
+        let empty = || {
+            let repo = self.handle().ok()?;
+            let refs = repo.list_refs(None, gio::Cancellable::NONE).ok()?;
+            Some(refs.is_empty())
+        };
+        if self.fresh && empty() == Some(true) {
+            // Only tidying.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+
     /// Opens the repository for reading, without creating or trying anything. `None` when
     /// nothing or an empty folder is there.
     pub fn open_existing(repo: &Path) -> Result<Option<Self>, Error> {
@@ -41,6 +54,7 @@ impl Store {
         }
         let store = Self {
             path: repo.to_owned(),
+            fresh: false,
         };
         match store.handle()?.mode() {
             RepoMode::Bare => Ok(Some(store)),
@@ -82,6 +96,7 @@ impl Store {
         })?;
         Ok(Self {
             path: path.to_owned(),
+            fresh: true,
         })
     }
 }

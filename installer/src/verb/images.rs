@@ -19,7 +19,7 @@ pub(super) fn list(options: &Json, session: &Session) -> anyhow::Result<ExitCode
         .deployments
         .containers()?
         .into_iter()
-        .map(|found| found.info.revision)
+        .filter_map(|(_, current)| Some(current.ok()?.info.revision))
         .collect();
     if options.json {
         let all: Vec<Value> = images.iter().map(|image| as_json(image, &used)).collect();

@@ -1,26 +1,22 @@
 //! `sysc install`: image → tree → rendered → deployment ═ commit ═ projection.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 
+use super::building;
 use super::display;
 use super::pull::Wanted;
-use super::rendering::{self, Generation};
+use super::rendering::Generation;
 use super::session::{HostAccess, Session, require_root};
 use super::values;
 use crate::cli::{self, Install};
-use crate::deployment::{
-    ContainerName, Contents, Deployment, Draft, Info, Setup, drop_current, make_current,
-    next_serial,
-};
-use crate::exports::{HostFile, HostFileKind, MountPointKind, Network, Rendered};
-use crate::image::Digest;
+use crate::deployment::{ContainerName, Deployment, Info, Setup, drop_current, make_current};
+use crate::exports::Network;
 use crate::interrupt;
 use crate::projection;
-use crate::store::Tree;
 
 pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCode> {
     if !options.display {
@@ -37,28 +33,23 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
         return display::run(&wanted, &name, user_values, setup, session);
     }
     let access = session.change_host()?;
-    if session.deployments.current(&name)?.is_some() {
-        session
-            .report
-            .say(format_args!("'{name}' is already present"));
-        return Ok(ExitCode::SUCCESS);
+    if let Some(current) = session.deployments.current(&name)? {
+        return already_present(&current.info, &user_values, session);
     }
     check_free(&name, session, &access)?;
+    session.runtime()?;
     let image = wanted.bring(&access.store, session.report)?;
-    let tree = access.store.merged(&image.layers)?;
 
     let guard = interrupt::guard()?;
-    let serial = next_serial(&session.places.storage())?;
-    let slot = session.deployments.free_slot(&name);
     let generation = Generation {
         name: &name,
         image: &image,
         user_values,
         setup,
-        serial,
-        slot,
+        serial: building::take_serial(&name, session, &access)?,
+        slot: session.deployments.free_slot(&name),
     };
-    deploy(&generation, tree, session, &access)
+    building::build(&generation, session, &access)
         .and_then(|deployment| switch(&deployment, &name, session, &access))
         .map_err(|error| undo(error, &name, session, &access))?;
     drop(guard);
@@ -80,6 +71,29 @@ fn setup(options: &Install) -> anyhow::Result<Setup> {
         },
         exports: options.exports.as_ref().map(absolute).transpose()?,
     })
+}
+
+/// Nothing is done, as with atomic; but values that would be lost in silence are refused.
+fn already_present(
+    info: &Info,
+    user_values: &BTreeMap<String, String>,
+    session: &Session,
+) -> anyhow::Result<ExitCode> {
+    let name = &info.name;
+    if let Some((key, _)) = user_values
+        .iter()
+        .find(|(key, value)| info.values.get(*key) != Some(value))
+    {
+        bail!(
+            "'{name}' is already present, with another value of '{key}'\n\
+             help: change it with 'sysc update --set {key}=… {name}'"
+        );
+    }
+    session.report.say(format_args!(
+        "'{name}' is already present, from {}",
+        info.image
+    ));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A unit or file that is not ours is never taken over.
@@ -111,138 +125,6 @@ fn check_free(name: &ContainerName, session: &Session, access: &HostAccess) -> a
     Ok(())
 }
 
-/// Builds the deployment beside the live ones. Nothing counts on it when this returns.
-fn deploy(
-    generation: &Generation,
-    mut tree: Tree,
-    session: &Session,
-    access: &HostAccess,
-) -> anyhow::Result<Deployment> {
-    let store = &access.store;
-    let mut rendered = rendering::render(generation, &tree, store, session)?;
-    if rendered.run_once {
-        bail!(
-            "the image '{}' is made to run once and be removed (label atomic.run=once), which \
-             this version of sysc cannot do",
-            generation.image.name
-        );
-    }
-    values::refuse_unknown(&rendered, &generation.image.name)?;
-    for warning in &rendered.warnings {
-        session.report.warn(warning);
-    }
-    check_host_files(&rendered.host_files, generation.name, session)?;
-    skip_existing(&mut rendered.host_files, session);
-    let commit = store.commit_tree(&tree, generation.name.as_str(), generation.serial)?;
-    let info = info(generation, &rendered, commit)?;
-    let draft = Draft::begin(
-        &session.deployments,
-        generation.name,
-        generation.serial,
-        &generation.slot,
-    )?;
-    if rendered.unit.is_some() {
-        for mount in &rendered.mount_points {
-            match mount.kind {
-                MountPointKind::Dir => tree.ensure_dir(&mount.path)?,
-                MountPointKind::File => tree.ensure_file(&mount.path)?,
-            }
-        }
-        draft.link_tree(store, &tree)?;
-    }
-    draft.write(&Contents {
-        config_json: rendered.config_json.as_deref(),
-        unit: rendered.unit.as_deref(),
-        tmpfiles: rendered.tmpfiles.as_deref(),
-        host_files: &rendered.host_files,
-        info: &info,
-    })?;
-    interrupt::check()?;
-    Ok(draft.complete(info)?)
-}
-
-/// An image's files are for the host, not for sysc: neither its records nor the unit.
-fn check_host_files(
-    host_files: &[HostFile],
-    name: &ContainerName,
-    session: &Session,
-) -> anyhow::Result<()> {
-    let places = &session.places;
-    let mut ours = vec![places.unit(name.as_str()), places.tmpfile(name.as_str())];
-    ours.extend(places.repositories());
-    ours.push(places.deployments.clone());
-    ours.extend(["/proc", "/sys", "/dev", "/run/sysc-runtime"].map(PathBuf::from));
-    let taken = |file: &&HostFile| {
-        ours.iter()
-            .any(|path| Path::new(&file.path).starts_with(path))
-    };
-    match host_files.iter().find(taken) {
-        None => Ok(()),
-        Some(file) => bail!(
-            "the image has a file for '{}', which is not for images",
-            file.path
-        ),
-    }
-}
-
-/// Host files that exist are the administrator's: left, said, and never removed by us.
-fn skip_existing(host_files: &mut Vec<HostFile>, session: &Session) {
-    host_files.retain(|file| {
-        let exists = PathBuf::from(&file.path).symlink_metadata().is_ok();
-        if exists && file.kind != HostFileKind::Dir {
-            session.report.warn(format_args!(
-                "'{}' exists already and is left as it is",
-                file.path
-            ));
-        }
-        !exists
-    });
-}
-
-fn info(generation: &Generation, rendered: &Rendered, commit: String) -> anyhow::Result<Info> {
-    let checksum = |file: &HostFile| match &file.kind {
-        HostFileKind::File(content) => Digest::of(content).hex().to_owned(),
-        HostFileKind::Link(target) => Digest::of(target.as_bytes()).hex().to_owned(),
-        HostFileKind::Dir => String::new(),
-    };
-    let config: Option<serde_json::Value> = rendered
-        .config_json
-        .as_deref()
-        .map(serde_json::from_str)
-        .transpose()?;
-    let arguments = config
-        .as_ref()
-        .and_then(|config| config.pointer("/process/args")?.as_array());
-    Ok(Info {
-        format: Info::format(),
-        name: generation.name.to_string(),
-        serial: generation.serial,
-        image: generation.image.name.clone(),
-        source: generation.image.source.clone(),
-        revision: generation.image.digest.hex().to_owned(),
-        ostree_commit: commit,
-        created: SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |time| time.as_secs()),
-        user_values: generation.user_values.clone(),
-        setup: generation.setup.clone(),
-        values: rendered.values.clone(),
-        has_container_service: rendered.unit.is_some(),
-        installed_files_checksum: rendered
-            .host_files
-            .iter()
-            .map(|file| (file.path.clone(), checksum(file)))
-            .collect(),
-        runtime: rendered.values.get("RUNTIME").cloned().unwrap_or_default(),
-        command: arguments
-            .into_iter()
-            .flatten()
-            .filter_map(|argument| argument.as_str().map(str::to_owned))
-            .collect(),
-        other: serde_json::Map::new(),
-    })
-}
-
 /// The commit point, and the projection that follows from it.
 fn switch(
     deployment: &Deployment,
@@ -251,8 +133,9 @@ fn switch(
     access: &HostAccess,
 ) -> anyhow::Result<()> {
     make_current(&session.deployments, deployment)?;
-    projection::project(&session.places, &access.systemd, name)
+    let changes = projection::project(&session.places, &access.systemd, name)
         .with_context(|| format!("cannot install '{name}' on this host"))?;
+    session.tell_changes(&changes);
     interrupt::check()?;
     Ok(())
 }
@@ -268,7 +151,7 @@ fn undo(
         .map_err(anyhow::Error::new)
         .and_then(|_| {
             projection::project(&session.places, &access.systemd, name)?;
-            Ok(projection::clean(&session.places, &access.store)?)
+            Ok(access.clean(session)?)
         });
     match undone {
         Ok(kept) => {

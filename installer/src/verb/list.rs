@@ -13,9 +13,14 @@ use crate::report::table;
 pub(super) fn run(options: &Json, session: &Session) -> anyhow::Result<ExitCode> {
     let systemd = Systemd::connect().ok();
     let mut rows = Vec::new();
-    for container in session.deployments.containers()? {
-        let state = state(&container.info, systemd.as_ref())?;
-        rows.push((container.info, state));
+    for (_, current) in session.deployments.containers()? {
+        match current {
+            Ok(current) => {
+                let state = state(&current.info, systemd.as_ref())?;
+                rows.push((current.info, state));
+            }
+            Err(error) => session.report.warn(error),
+        }
     }
     if options.json {
         let all: Vec<Value> = rows

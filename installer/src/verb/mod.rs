@@ -1,5 +1,6 @@
 //! One file per verb: the tale of what it does, told in calls to the rooms.
 
+mod building;
 mod display;
 mod image_files;
 mod images;

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use crate::deployment::{self, ContainerName, Deployments, Lock};
 use crate::host::{self, Systemd};
 use crate::places::Places;
-use crate::projection::{self, Recovered};
+use crate::projection::{self, Change, Recovered};
 use crate::report::Report;
 use crate::settings::{self, Settings};
 use crate::store::Store;
@@ -23,14 +23,32 @@ pub(super) struct Session<'a> {
 /// The right to change the store: the lock is held, the repository open.
 pub(super) struct StoreAccess {
     pub store: Store,
-    _lock: Lock,
+    lock: Option<Lock>,
 }
 
 /// The right to change the host: what an earlier command left unfinished is finished.
 pub(super) struct HostAccess {
     pub store: Store,
     pub systemd: Systemd,
-    _lock: Lock,
+    _store_access: StoreAccess,
+}
+
+impl HostAccess {
+    /// Removes what no container needs any more.
+    pub fn clean(&self, session: &Session) -> Result<Vec<deployment::Error>, projection::Error> {
+        projection::clean(&session.places, &self.store)
+    }
+}
+
+/// A repository that was made for nothing goes again, and so do the folders around it. Only
+/// tidying: one that stays does no harm.
+impl Drop for StoreAccess {
+    fn drop(&mut self) {
+        self.store.remove_if_unused();
+        if let Some(lock) = self.lock.take() {
+            lock.remove_if_alone();
+        }
+    }
 }
 
 impl<'a> Session<'a> {
@@ -59,25 +77,31 @@ impl<'a> Session<'a> {
     /// For verbs that write to the repository alone.
     pub fn change_store(&self) -> anyhow::Result<StoreAccess> {
         let lock = self.lock()?;
-        Ok(StoreAccess {
-            store: self.open_store()?,
-            _lock: lock,
-        })
+        match self.open_store() {
+            Ok(store) => Ok(StoreAccess {
+                store,
+                lock: Some(lock),
+            }),
+            Err(error) => {
+                lock.remove_if_alone();
+                Err(error)
+            }
+        }
     }
 
     /// For verbs that change the host.
     pub fn change_host(&self) -> anyhow::Result<HostAccess> {
         let systemd = Systemd::connect()?;
-        let lock = self.lock()?;
-        let store = self.open_store()?;
-        let recovered = projection::recover(&self.places, &systemd, &store)
+        let store_access = self.change_store()?;
+        let access = HostAccess {
+            store: store_access.store.clone(),
+            systemd,
+            _store_access: store_access,
+        };
+        let recovered = projection::recover(&self.places, &access.systemd, &access.store)
             .context("cannot finish what an earlier command left")?;
         self.tell(recovered);
-        Ok(HostAccess {
-            store,
-            systemd,
-            _lock: lock,
-        })
+        Ok(access)
     }
 
     /// What recovery did, and what it could not do.
@@ -93,6 +117,13 @@ impl<'a> Session<'a> {
                 .warn(format_args!("'{name}' is not as it should be: {error:#}"));
         }
         self.tell_kept(recovered.kept);
+    }
+
+    /// What was found to be somebody else's.
+    pub fn tell_changes(&self, changes: &[Change]) {
+        for change in changes.iter().filter(|change| change.is_noteworthy()) {
+            self.report.warn(change);
+        }
     }
 
     /// What could not be removed yet.

@@ -8,7 +8,7 @@ use super::session::{Session, no_container, require_root};
 use crate::cli::Uninstall;
 use crate::deployment::{ContainerName, drop_current};
 use crate::interrupt;
-use crate::projection::{self, Change, Ledger};
+use crate::projection::{self, Ledger};
 
 pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<ExitCode> {
     require_root("uninstall")?;
@@ -26,13 +26,8 @@ pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<Exit
     }
     let changes = projection::project(&session.places, &access.systemd, &name)
         .with_context(|| format!("'{name}' is not wholly uninstalled; call the same again"))?;
-    for change in changes
-        .iter()
-        .filter(|change| matches!(change, Change::Keep(_)))
-    {
-        session.report.note(change);
-    }
-    session.tell_kept(projection::clean(&session.places, &access.store)?);
+    session.tell_changes(&changes);
+    session.tell_kept(access.clean(session)?);
     drop(guard);
     session.report.say(format_args!("uninstalled '{name}'"));
     Ok(ExitCode::SUCCESS)
