@@ -71,6 +71,11 @@ fn memory_comes_from_the_configured_nodes() {
         true => assert!(rig.run().ok().contains(" bind=static:0 ")),
         false => assert!(rig.run().refused().contains("linux.memoryPolicy")),
     }
+    // No policy at all is one, too.
+    rig.config(|config| config["linux"]["memoryPolicy"] = json!({"mode": "MPOL_DEFAULT"}));
+    if numa {
+        assert!(rig.run().ok().contains(" default "));
+    }
     let rig = sleeping(|config| {
         if numa {
             let policy = json!({"mode": "MPOL_INTERLEAVE", "nodes": "0"});

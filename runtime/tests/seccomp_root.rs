@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, channel};
 use libseccomp::{ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags, ScmpSyscall};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use rig::Rig;
-use rig::guest::{exec, sleeping};
+use rig::guest::{exec, refused, sleeping};
 use serde_json::{Value, json};
 
 /// What a shell and its tools need; nothing above `pipe2`, 293 on x86-64.
@@ -182,6 +182,27 @@ fn calls_newer_than_the_filter_are_not_there() {
         let out = rig.run().ok();
         assert!(out.contains(words), "{also} {words}: {out}");
     }
+}
+
+/// A filter that allows new privileges is loaded before the last of the runtime's own processes is
+/// made.
+#[test]
+fn filters_that_are_older_than_clone3_let_others_in() {
+    let rig = filtered(except(
+        json!({"names": ["clone3", "faccessat2"], "action": "SCMP_ACT_ERRNO"}),
+    ));
+    rig.config(|config| config["process"]["noNewPrivileges"] = json!(false));
+    rig.args(&["sleep", "1000"]);
+    rig.runtime(&["run", "-d", "c"]).ok();
+    assert_eq!(exec(&rig, &["c", "echo", "in"]).ok(), "in");
+    let err = refused(exec(&rig, &["c", "/no/such"]));
+    assert!(err.contains("No such file"), "{err}");
+    let pids = format!("/proc/{}/ns/pid", rig.pid("c"));
+    rig.config(|config| {
+        config["linux"]["namespaces"][0] = json!({"type": "pid", "path": pids});
+    });
+    rig.args(&["echo", "beside"]);
+    assert_eq!(rig.runtime(&["run", "second"]).ok(), "beside");
 }
 
 #[test]

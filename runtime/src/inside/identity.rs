@@ -215,10 +215,14 @@ fn look_up(name: &str, env: &[String]) -> Result<PathBuf, Error> {
     ))
 }
 
-/// The call that filters know best does not count capabilities; the one that does is newer.
+/// The call that filters know best does not count capabilities; the one that does is newer, and may
+/// be forbidden, which says nothing about the file.
 fn usable(path: &Path) -> nix::Result<()> {
     let execute = AccessFlags::X_OK;
-    access(path, execute).or_else(|_| faccessat(None, path, execute, AtFlags::AT_EACCESS))?;
+    access(path, execute).or_else(|errno| {
+        let counted = faccessat(None, path, execute, AtFlags::AT_EACCESS);
+        counted.map_err(|_| errno)
+    })?;
     match path.is_dir() {
         true => Err(Errno::EACCES),
         false => Ok(()),

@@ -44,8 +44,9 @@ pub fn spawn(
     };
     match born {
         // systemd's RestrictNamespaces= answers clone3 with ENOSYS, because a filter cannot see
-        // the flags behind its pointer; clone(2) has them in a register.
-        Err(Errno::ENOSYS) => clone(flags),
+        // the flags behind its pointer; clone(2) has them in a register. A payload's own filter
+        // that is older than clone3 says EPERM.
+        Err(refusal @ (Errno::ENOSYS | Errno::EPERM)) => clone(flags).map_err(|_| refusal),
         other => other,
     }
     .map(|child| child.unwrap_or_else(|| leave(run())))

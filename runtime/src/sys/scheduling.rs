@@ -63,12 +63,12 @@ pub fn set_io_priority(value: u16) -> nix::Result<()> {
 
 /// Sets where memory comes from: a `MPOL_…` mode with its flags, and a bit for each node.
 pub fn set_memory_policy(mode: u32, nodes: &[u64]) -> nix::Result<()> {
-    // The kernel takes one bit less than it is told.
-    let bits = match nodes.len() {
-        0 => 0,
-        words => words * u64::BITS as usize + 1,
+    // The kernel takes one bit less than it is told; of none at all it wants no mask.
+    let (mask, bits) = match nodes.len() {
+        0 => (std::ptr::null(), 0),
+        words => (nodes.as_ptr(), words * u64::BITS as usize + 1),
     };
-    // SAFETY: the mask is read up to its length in bits and outlives the call.
-    let result = unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes.as_ptr(), bits) };
+    // SAFETY: the mask is null or is read up to its length in bits, and outlives the call.
+    let result = unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, mask, bits) };
     Errno::result(result).map(drop)
 }
