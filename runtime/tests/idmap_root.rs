@@ -81,6 +81,41 @@ fn owners_of_a_mount_can_be_those_of_the_container() {
     assert_eq!((made.uid(), made.gid()), (0, 0));
 }
 
+/// Each namespace that is made with a user namespace belongs to it, so that whoever joins that one
+/// can join them all.
+#[test]
+fn all_namespaces_of_another_are_joined() {
+    let (rig, _) = rig();
+    rig.config(|config| {
+        in_users(config);
+        let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.push(json!({"type": "time"}));
+        config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 100_000_000}});
+    });
+    rig.args(&["sleep", "1000"]);
+    rig.runtime(&["run", "-d", "first"]).ok();
+    let pid = rig.pid("first");
+    rig.config(|config| {
+        let linux = config["linux"].as_object_mut().unwrap();
+        linux.retain(|key, _| !["uidMappings", "gidMappings", "timeOffsets"].contains(&&**key));
+        for namespace in linux["namespaces"].as_array_mut().unwrap() {
+            let file = match namespace["type"].as_str().unwrap() {
+                "mount" => continue,
+                "network" => "net",
+                other => other,
+            };
+            namespace["path"] = json!(format!("/proc/{pid}/ns/{file}"));
+        }
+    });
+    rig.script("cat /proc/uptime; readlink /proc/self/ns/user");
+    let out = rig.runtime(&["run", "second"]).ok();
+    let users = std::fs::read_link(format!("/proc/{pid}/ns/user")).unwrap();
+    assert!(
+        out.starts_with("1000") && out.ends_with(users.to_str().unwrap()),
+        "{out}"
+    );
+}
+
 #[test]
 fn what_is_mounted_below_is_mapped_where_asked() {
     for (option, below) in [("idmap", "65534:65534"), ("ridmap", "0:0")] {

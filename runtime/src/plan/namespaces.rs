@@ -67,12 +67,16 @@ impl Namespaces {
         self.new_cgroup || self.has(CloneFlags::CLONE_NEWCGROUP)
     }
 
-    /// What the first of two clones makes, if one alone cannot do: what is borrowed for the last
-    /// clone belongs to the user namespace, so somebody must be in that before.
+    /// What the first of two clones makes, if one alone cannot do: what is made or borrowed for the
+    /// last clone belongs to the user namespace, so somebody must be in that before. Only root can
+    /// enter from outside what belongs to others.
     pub fn ahead(&self, is_root: bool) -> Option<u64> {
-        let borrows = self.new_time.is_some() || !self.join_before.is_empty();
         let user = self.clone_flags & CloneFlags::CLONE_NEWUSER.bits() as u64;
-        let needed = self.join_user.is_some() || (borrows && user != 0 && !is_root);
+        let belongs = match is_root {
+            true => self.new_time.is_some() && self.join_before.is_empty(),
+            false => self.new_time.is_some() || !self.join_before.is_empty(),
+        };
+        let needed = self.join_user.is_some() || (belongs && user != 0);
         needed.then_some(user)
     }
 
@@ -237,6 +241,7 @@ mod tests {
         let made = CloneFlags::CLONE_NEWUSER.bits() as u64;
         let own = json!({"type": "user"});
         let joined = json!({"type": "user", "path": "/u"});
+        let pid = json!({"type": "pid", "path": "/p"});
         let (mount, uts, time) = (
             json!({"type": "mount"}),
             json!({"type": "uts"}),
@@ -244,7 +249,8 @@ mod tests {
         );
         for (kinds, as_root, as_user) in [
             (json!([own, mount, uts]), None, None),
-            (json!([own, mount, uts, time]), None, Some(made)),
+            (json!([own, mount, uts, time]), Some(made), Some(made)),
+            (json!([own, mount, uts, time, pid]), None, Some(made)),
             (json!([joined, mount, uts, time]), Some(0), Some(0)),
         ] {
             let namespaces = planned(kinds);
