@@ -94,6 +94,8 @@ fn an_exec_has_its_processors() {
     let allowed = "grep Cpus_allowed_list /proc/self/status";
     let last = |out: String| out.split_whitespace().last().unwrap().to_owned();
     assert_eq!(last(script(&rig, allowed).ok()), "0");
+    let debug = ["--debug", "exec", "c", "true"];
+    assert!(rig.runtime(&debug).err.contains("CPU affinity: 0x1"));
     let process = |affinity| {
         let process = json!({"args": ["sh", "-c", allowed], "cwd": "/", "env": ["PATH=/bin"],
             "execCPUAffinity": affinity});

@@ -60,6 +60,22 @@ pub struct Affinity {
     pub last: Option<Vec<usize>>,
 }
 
+impl Affinity {
+    /// Where it begins, as a number with a bit for each processor.
+    pub fn remark(&self) -> Option<String> {
+        let mask = mask(self.initial.as_deref()?);
+        let digits: String = mask
+            .iter()
+            .rev()
+            .map(|word| format!("{word:016x}"))
+            .collect();
+        Some(format!(
+            "CPU affinity: 0x{}",
+            digits.trim_start_matches('0')
+        ))
+    }
+}
+
 /// The configured scheduling.
 pub fn plan(process: &Process, linux: &Linux) -> Result<Scheduling, Error> {
     Ok(Scheduling {

@@ -31,6 +31,9 @@ pub fn exec(tools: &Tools, args: &ExecArgs, passed: Passed) -> Result<u8> {
     };
     let visit = visit(&bundle.with_context(told)?, args, passed).with_context(told)?;
     super::remark(tools.log, &visit.payload.remarks);
+    if let Some(text) = visit.payload.scheduling.affinity.remark() {
+        tools.log.debug(&text);
+    }
     let guest = launch::join(&state, &visit).with_context(told)?;
     if let Err(error) = guest.start() {
         guest.kill();
