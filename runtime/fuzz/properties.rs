@@ -70,7 +70,7 @@ fn holds(plan: &Plan) {
         assert!(is_clean(&path), "{sysctl:?}");
     }
     let program = &plan.payload.program;
-    assert!(program.args.first().is_some_and(|name| !name.is_empty()));
+    assert!(program.args.first().is_none_or(|name| !name.is_empty()));
     assert!(
         !program
             .args

@@ -22,24 +22,31 @@ fn apparmor() -> bool {
 fn selinux_labels() {
     type Change = fn(&mut Value);
     let label = "system_u:object_r:container_file_t:s0:c1,c2";
-    let table: [(Change, &str); 2] = [
-        (
-            |c| c["process"]["selinuxLabel"] = json!("system_u:system_r:container_t:s0:c1,c2"),
-            "process.selinuxLabel",
-        ),
-        (
-            |c| c["linux"]["mountLabel"] = json!("system_u:object_r:container_file_t:s0:c1,c2"),
-            "linux.mountLabel",
-        ),
-    ];
-    for (change, field) in table {
+    let of_process: Change =
+        |c| c["process"]["selinuxLabel"] = json!("system_u:system_r:container_t:s0:c1,c2");
+    let of_mounts: Change =
+        |c| c["linux"]["mountLabel"] = json!("system_u:object_r:container_file_t:s0:c1,c2");
+    for (change, field) in [
+        (of_process, "process.selinuxLabel"),
+        (of_mounts, "mountLabel"),
+    ] {
         let rig = Rig::new();
         rig.config(change)
             .args(&["cat", "/proc/self/mountinfo", "/proc/self/attr/current"]);
-        match selinux() {
-            true => assert!(rig.run().ok().contains(":c1,c2")),
-            false => {
-                let err = rig.run().refused();
+        let ended = rig.run();
+        match (selinux(), field) {
+            (true, _) => assert!(ended.ok().contains(":c1,c2")),
+            // A process that is to be confined is; a label that nobody reads is only missing.
+            (false, "mountLabel") => {
+                assert!(ended.err.contains("linux.mountLabel"), "{}", ended.err);
+                let mounts = ended.out;
+                assert!(
+                    mounts.contains(" /proc ") && !mounts.contains(":c1,c2"),
+                    "{mounts}"
+                );
+            }
+            (false, _) => {
+                let err = ended.refused();
                 assert!(err.contains(&format!("{field}: SELinux is off")), "{err}");
             }
         }

@@ -75,6 +75,32 @@ fn r03_created_but_never_started_may_be_deleted() {
 }
 
 #[test]
+fn what_has_nothing_to_run_is_created_but_never_started() {
+    let rig = Rig::new();
+    rig.config(|config| drop(config.as_object_mut().unwrap().remove("process")));
+    let err = rig.run().refused();
+    assert!(err.contains("'process' is missing"), "{err}");
+    rig.assert_clean();
+    rig.runtime(&["create", "c"]).ok();
+    assert_eq!(rig.status("c"), "created");
+    let err = rig.runtime(&["start", "c"]).refused();
+    assert!(err.contains("'process' is missing"), "{err}");
+    rig.until("c", "stopped");
+    rig.runtime(&["delete", "c"]).ok();
+    rig.assert_clean();
+}
+
+/// Whoever has the last word of a program may find its process still on the way out.
+#[test]
+fn what_is_about_to_end_is_deleted() {
+    let rig = Rig::new();
+    rig.args(&["sleep", "0.03"]);
+    rig.runtime(&["run", "-d", "c"]).ok();
+    rig.runtime(&["delete", "c"]).ok();
+    rig.assert_clean();
+}
+
+#[test]
 fn a_created_one_can_be_killed() {
     let rig = Rig::new();
     rig.runtime(&["create", "c"]).ok();

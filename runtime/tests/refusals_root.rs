@@ -34,7 +34,7 @@ fn bundles_that_are_none() {
     for (text, words) in [
         ("", "not a valid OCI configuration"),
         ("{\"ociVersion\": 1}", "not a valid"),
-        ("{}", "process"),
+        ("{}", "root: is missing"),
     ] {
         std::fs::write(&config, text).unwrap();
         let err = rig.run().refused();

@@ -158,7 +158,7 @@ fn r13_hidden_and_protected_paths() {
             config["root"]["readonly"] = json!(readonly);
             config["linux"]["maskedPaths"] =
                 json!(["/testfile", "/testdir", "/testdir2", "/testdir", "/nope"]);
-            config["linux"]["readonlyPaths"] = json!(["/etc", "/nope2"]);
+            config["linux"]["readonlyPaths"] = json!(["etc", "/nope2"]);
         });
         rig.script("cat /testfile | wc -c; ls /testdir | wc -l; grep -c ' /testdir ' /proc/self/mountinfo; \
             [ $(stat -c %d /testdir) = $(stat -c %d /testdir2) ] && echo shared; \

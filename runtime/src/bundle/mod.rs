@@ -78,8 +78,8 @@ pub struct Bundle {
     pub hooks: Hooks,
     /// Host and domain name.
     pub names: Names,
-    /// Names of capabilities that nobody knows, and that the process does without.
-    pub unknown_capabilities: Vec<String>,
+    /// What was asked for and will not be, because nobody here could give it.
+    pub warnings: Vec<String>,
     /// Free-form facts that are handed on in the state.
     pub annotations: std::collections::HashMap<String, String>,
 }
@@ -128,11 +128,13 @@ pub fn understand(dir: &Path, text: Vec<u8>) -> Result<Bundle, Error> {
         path: path.clone(),
         reason,
     })?;
-    let bundle = bundle(dir, text, spec).map_err(|complaint| field(&path, complaint))?;
-    Ok(Bundle {
-        unknown_capabilities: unknown,
-        ..bundle
-    })
+    let mut bundle = bundle(dir, text, spec).map_err(|complaint| field(&path, complaint))?;
+    if !unknown.is_empty() {
+        let names = unknown.join(" ");
+        let warning = format!("ignoring unknown or unavailable capabilities: [{names}]");
+        bundle.warnings.push(warning);
+    }
+    Ok(bundle)
 }
 
 /// Text to specification: old forms are translated before the types are checked.
@@ -151,14 +153,15 @@ fn bundle(dir: &Path, text: Vec<u8>, spec: Spec) -> Result<Bundle, Complaint> {
     refuse::check(&spec)?;
     let missing = |field: &str| (field.to_owned(), "is missing".to_owned());
     let root = spec.root().clone().ok_or_else(|| missing("root"))?;
+    let mut linux = spec.linux().clone().ok_or_else(|| missing("linux"))?;
     Ok(Bundle {
         dir: dir.to_owned(),
         text,
-        unknown_capabilities: Vec::new(),
+        warnings: without_labels(&mut linux).into_iter().collect(),
         rootfs: dir.join(root.path()),
         readonly: root.readonly().unwrap_or(false),
-        process: spec.process().clone().ok_or_else(|| missing("process"))?,
-        linux: spec.linux().clone().ok_or_else(|| missing("linux"))?,
+        process: spec.process().clone().unwrap_or_else(nothing_to_run),
+        linux,
         mounts: spec.mounts().clone().unwrap_or_default(),
         hooks: spec.hooks().clone().unwrap_or_default(),
         names: Names {
@@ -167,6 +170,30 @@ fn bundle(dir: &Path, text: Vec<u8>, spec: Spec) -> Result<Bundle, Complaint> {
         },
         annotations: spec.annotations().clone().unwrap_or_default(),
     })
+}
+
+/// The specification lets a container be made that can never be started.
+fn nothing_to_run() -> Process {
+    let mut process = Process::default();
+    process
+        .set_args(None)
+        .set_env(None)
+        .set_capabilities(None)
+        .set_rlimits(None);
+    process
+}
+
+/// Where SELinux is off nobody reads the labels of files, and a label of the process is refused; so
+/// nothing is protected less without them.
+fn without_labels(linux: &mut Linux) -> Option<String> {
+    let label = linux.mount_label().clone().filter(|it| !it.is_empty())?;
+    if refuse::has_selinux() {
+        return None;
+    }
+    linux.set_mount_label(None);
+    Some(format!(
+        "ignoring linux.mountLabel '{label}': SELinux is off on this host"
+    ))
 }
 
 fn find_rootfs(path: &Path) -> Result<PathBuf, Complaint> {
@@ -229,10 +256,6 @@ mod tests {
     fn refusals_name_the_field() {
         type Change = fn(&mut Value);
         let table: &[(Change, &str)] = &[
-            (
-                |c| drop(c.as_object_mut().unwrap().remove("process")),
-                "process",
-            ),
             (|c| drop(c.as_object_mut().unwrap().remove("root")), "root"),
             (
                 |c| c["process"]["args"] = serde_json::json!([]),
@@ -257,10 +280,6 @@ mod tests {
             (
                 |c| c["process"]["selinuxLabel"] = "a:b:c".into(),
                 "process.selinuxLabel",
-            ),
-            (
-                |c| c["linux"]["mountLabel"] = "a:b:c".into(),
-                "linux.mountLabel",
             ),
             (
                 |c| c["linux"]["namespaces"][0] = serde_json::json!({"type": "user"}),

@@ -70,7 +70,10 @@ pub fn assume(payload: &Payload, child: &Child) -> Result<Option<OwnedFd>, Error
 /// Looks the program up as it will itself, in the process that becomes it.
 pub fn look_ahead(payload: &Payload, child: &Child) -> Result<Ready, Error> {
     let env = environment(payload, child);
-    let path = look_up(&payload.program.args[0], &env)?;
+    let path = match payload.program.args.first() {
+        Some(name) => look_up(name, &env)?,
+        None => PathBuf::new(),
+    };
     let late = seccomp::load(payload, Moment::Start, child)?;
     Ok(Ready {
         path,

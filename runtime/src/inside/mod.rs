@@ -244,6 +244,10 @@ fn be_payload(
 ) -> Result<Infallible, Error> {
     let program = identity::look_ahead(&plan.payload, child)?;
     await_start(child)?;
+    if plan.payload.program.args.is_empty() {
+        let why = "'process' is missing from config.json";
+        return Err(failed("execute anything", why));
+    }
     seccomp::load(&plan.payload, Moment::Exec, child)?;
     let hooks = plan.hooks.start_container().as_deref();
     let place = Place {

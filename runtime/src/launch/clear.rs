@@ -80,6 +80,15 @@ pub fn end(process: &ProcessId) -> Result<(), Error> {
     }
 }
 
+/// Whether a process that may have said its last word is gone after a moment.
+pub fn is_ending(process: &ProcessId) -> bool {
+    const MOMENT: Duration = Duration::from_millis(100);
+    match pidfd_open(Pid::from_raw(process.pid)) {
+        Ok(pidfd) if process.is_alive() => ends_within(&pidfd, MOMENT).unwrap_or(false),
+        _ => !process.is_alive(),
+    }
+}
+
 fn ends_within(pidfd: &OwnedFd, limit: Duration) -> nix::Result<bool> {
     let end = Instant::now() + limit;
     loop {

@@ -31,7 +31,7 @@ use crate::sys::clone::Child;
 use crate::sys::process::{End, pidfd_send_signal, wait as wait_for};
 use crate::{bundle, cgroup, facts, hooks, plan, resctrl};
 
-pub use clear::{end, end_and_forget};
+pub use clear::{end, end_and_forget, is_ending};
 pub use console::{Console, Terminal};
 pub use handles::Handles;
 pub use join::{Guest, Visit, join};
@@ -141,6 +141,10 @@ pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
     }
     if plan.namespaces.can_join_last() && facts::proc_takes_namespace() {
         plan.join_pids_last();
+    }
+    if request.start != StartedBy::Command && plan.payload.program.args.is_empty() {
+        let nothing = "'process' is missing from config.json: there is nothing to run";
+        return Err(Error::Usage(nothing));
     }
     let detached = request.start != StartedBy::UsInForeground;
     let socket = request.console_socket.as_deref();

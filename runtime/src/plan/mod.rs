@@ -21,7 +21,7 @@ mod scope;
 mod seccomp;
 mod sysctl;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Hooks, Linux, Process};
 
@@ -174,7 +174,7 @@ pub struct Masks {
 /// What is executed.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// Name or path, then its arguments.
+    /// Name or path, then its arguments. Nothing where there is nothing to run.
     pub args: Vec<String>,
     /// `NAME=VALUE`
     pub env: Vec<String>,
@@ -244,19 +244,16 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
         masks: masks(bundle),
         sysctls: sysctl::plan(&bundle.linux)?,
         names: bundle.names.clone(),
-        payload: with_remark(payload(&bundle.process, &bundle.linux)?, bundle),
+        payload: with_warnings(payload(&bundle.process, &bundle.linux)?, bundle),
         hooks: bundle.hooks.clone(),
         namespaces,
     })
 }
 
-/// The program starts without capabilities that nobody knows, and its owner is told.
-fn with_remark(mut payload: Payload, bundle: &Bundle) -> Payload {
-    let names = bundle.unknown_capabilities.join(" ");
-    if !names.is_empty() {
-        let text = format!("ignoring unknown or unavailable capabilities: [{names}]");
-        payload.remarks.push(Remark::Warning(text));
-    }
+/// The program starts without what nobody here could give it, and its owner is told.
+fn with_warnings(mut payload: Payload, bundle: &Bundle) -> Payload {
+    let warnings = bundle.warnings.iter().cloned().map(Remark::Warning);
+    payload.remarks.extend(warnings);
     payload
 }
 
@@ -322,11 +319,13 @@ fn root(bundle: &Bundle, facts: &Facts, namespaces: &Namespaces, wishes: Wishes)
     }
 }
 
-/// A path that is named twice is covered once.
+/// A path that is named twice is covered once. One that is relative, which the specification does
+/// not know, starts at the root, as with runc.
 fn masks(bundle: &Bundle) -> Masks {
     let unique = |paths: &Option<Vec<String>>| {
         let mut seen = Vec::new();
-        for path in paths.iter().flatten().map(PathBuf::from) {
+        for path in paths.iter().flatten() {
+            let path = Path::new("/").join(path);
             if !seen.contains(&path) {
                 seen.push(path);
             }
@@ -386,7 +385,7 @@ mod tests {
     #[test]
     fn a_path_masked_twice_is_masked_once() {
         let plan = plan_with(|config| {
-            config["linux"]["maskedPaths"] = serde_json::json!(["/a", "/b", "/a"]);
+            config["linux"]["maskedPaths"] = serde_json::json!(["/a", "/b", "/a", "b"]);
         })
         .unwrap();
         assert_eq!(
