@@ -48,6 +48,15 @@ pub enum Verb {
     Uninstall(Uninstall),
     /// Fetch an image into the repository without installing it
     Pull(Pull),
+    /// Run an image once in the foreground, or a command in a container
+    ///
+    /// Of a container that runs, the command is run inside. Of one that is stopped, in a copy of
+    /// it with the same mounts, in which whatever else it writes is thrown away. Of an image, the
+    /// command (or the image's own) runs on a writable root that is thrown away. A container
+    /// without a command is started as a service.
+    Run(Run),
+    /// Run a command in a container; one that is stopped is not started for it
+    Exec(Exec),
     /// Show what an image is and what can be set: labels, variables, defaults, files
     Info(Info),
     /// List the installed containers
@@ -85,6 +94,9 @@ pub struct Install {
     /// there
     #[arg(long, value_name = "DIR")]
     pub exports: Option<PathBuf>,
+    /// The OCI runtime that the unit calls, instead of sysc-runtime
+    #[arg(long, value_name = "PATH")]
+    pub runtime: Option<PathBuf>,
     /// Show what would be written, and write nothing; the image must have been pulled. Of what is
     /// installed already, show what would change
     #[arg(long)]
@@ -113,6 +125,50 @@ pub struct Values {
     /// Give a variable the content of a file, without its last line end; can be repeated
     #[arg(long, value_name = "NAME=FILE")]
     pub set_file: Vec<String>,
+}
+
+/// Options of `sysc run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Leave the command running in the container
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Name of the container that an image is run as
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub name: Option<String>,
+    /// What the image's variables shall be.
+    #[command(flatten)]
+    pub values: Values,
+    /// The OCI runtime, instead of sysc-runtime
+    #[arg(long, value_name = "PATH")]
+    pub runtime: Option<PathBuf>,
+    /// User and password for the registry, instead of those in auth.json
+    #[arg(
+        long,
+        value_name = "USER:PASSWORD",
+        env = "SYSC_SRC_CREDS",
+        hide_env_values = true
+    )]
+    pub src_creds: Option<String>,
+    /// A container, or an image
+    #[arg(value_name = "NAME|IMAGE")]
+    pub target: String,
+    /// What to run, with its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// Options of `sysc exec`.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// Leave the command running
+    #[arg(short, long)]
+    pub detach: bool,
+    /// The container
+    pub name: String,
+    /// What to run, with its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    pub command: Vec<String>,
 }
 
 /// Options of `sysc info`.

@@ -21,6 +21,7 @@ pub mod exports;
 pub mod host;
 pub mod image;
 pub mod interrupt;
+pub mod once;
 pub mod places;
 pub mod projection;
 pub mod report;

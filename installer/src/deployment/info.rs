@@ -65,6 +65,8 @@ pub struct Setup {
     pub network: Network,
     /// `--exports`: a folder that stands in for the image's `/exports`, file by file.
     pub exports: Option<PathBuf>,
+    /// `--runtime`: the OCI runtime that the unit calls.
+    pub runtime: Option<PathBuf>,
 }
 
 impl Info {

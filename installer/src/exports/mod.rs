@@ -68,6 +68,8 @@ pub struct Request<'a> {
     pub image_id: &'a str,
     /// The image's OCI configuration, verbatim.
     pub image_config: &'a [u8],
+    /// It is run in the foreground, on a root that it may write to and that is thrown away.
+    pub once: bool,
     /// Of an ordinary image; one that brings a configuration says this itself.
     pub network: Network,
     /// From `--set`, together with those kept from earlier generations.
@@ -148,11 +150,16 @@ pub struct Rendered {
     pub warnings: Vec<String>,
 }
 
+/// Whether the image is made to be run once and removed (label `atomic.run=once`).
+pub fn runs_once(image_config: &[u8]) -> Result<bool, Error> {
+    Ok(ImageConfig::parse(image_config)?.run_once())
+}
+
 /// Renders the contract of an image for one install, or says everything that stands against it.
 pub fn render(exports: &Exports, request: &Request<'_>) -> Result<Rendered, Error> {
     let image = ImageConfig::parse(request.image_config)?;
     let manifest = &exports.manifest;
-    let run_once = image.run_once();
+    let run_once = request.once || image.run_once();
     let service = !manifest.no_container_service;
 
     let mut templates = Templates::parse(exports, service, run_once)?;
@@ -284,7 +291,7 @@ fn container(
     values: &Values,
     templates: &Templates,
 ) -> Result<Container, Error> {
-    let run_once = image.run_once();
+    let run_once = request.once || image.run_once();
     if request.network != Network::Host && exports.config != Config::Ordinary {
         return Err(Error::NetworkOfImage);
     }

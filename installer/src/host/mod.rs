@@ -1,13 +1,15 @@
 //! Hands without opinions: the calls that change or ask the running system.
 //!
 //! In: what to do, decided elsewhere. Out: done, or an error with the program's own words. The
-//! only room that starts programs; all of them are part of systemd.
+//! only room that starts programs: those of systemd, and the OCI runtime for what is run by hand.
 
 mod facts;
+mod runtime;
 mod systemd;
 mod tmpfiles;
 
 pub use facts::{capabilities, is_root};
+pub use runtime::{find_runtime, run_runtime, runs};
 pub use systemd::{Systemd, UnitState};
 pub use tmpfiles::create as create_tmpfiles;
 
@@ -22,6 +24,15 @@ pub enum Error {
     Start {
         /// The program.
         program: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The OCI runtime cannot be started.
+    #[error("cannot start the runtime '{path}'")]
+    Runtime {
+        /// Its path.
+        path: std::path::PathBuf,
         /// Why.
         #[source]
         source: std::io::Error,

@@ -48,6 +48,11 @@ impl Systemd {
         run("systemctl", &["is-enabled", "--", unit]).is_ok()
     }
 
+    /// Starts `unit` and waits until it is active.
+    pub fn start(&self, unit: &str) -> Result<(), Error> {
+        run("systemctl", &["start", "--", unit]).map(drop)
+    }
+
     /// Stops `unit` and waits for it. No effect on one that does not run.
     pub fn stop(&self, unit: &str) -> Result<(), Error> {
         run("systemctl", &["stop", "--", unit]).map(drop)

@@ -26,8 +26,8 @@ pub(super) fn build(
     let rendered = rendering::render(generation, &tree, store, session)?;
     if rendered.run_once {
         bail!(
-            "the image '{}' is made to run once and be removed (label atomic.run=once), which \
-             this version of sysc cannot do",
+            "the image '{0}' is made to run once (label atomic.run=once), and becomes no service\n\
+             help: run it with 'sysc run {0}'",
             generation.image.name
         );
     }

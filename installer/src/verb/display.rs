@@ -38,6 +38,7 @@ pub(super) fn run(
         image: &image,
         user_values: kept(installed.as_ref(), given),
         setup,
+        once: false,
         serial: upcoming_serial(&session.places.storage())?,
         slot: session.deployments.free_slot(name),
     };

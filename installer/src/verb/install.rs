@@ -8,13 +8,14 @@ use anyhow::{Context, bail};
 
 use super::building;
 use super::display;
+use super::once::{self, Wish};
 use super::pull::Wanted;
 use super::rendering::Generation;
 use super::session::{HostAccess, Session, require_root};
 use super::values;
 use crate::cli::{self, Install};
 use crate::deployment::{ContainerName, Deployment, Info, Setup, drop_current, make_current};
-use crate::exports::Network;
+use crate::exports::{self, Network};
 use crate::interrupt;
 use crate::projection;
 
@@ -37,8 +38,22 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
         return already_present(&current.info, &user_values, session);
     }
     check_free(&name, session, &access)?;
-    session.runtime()?;
+    if setup.runtime.is_none() {
+        session.runtime()?;
+    }
     let image = wanted.bring(&access.store, session.report)?;
+    if exports::runs_once(&image.config)? {
+        let wish = Wish {
+            name: &name,
+            image: &image,
+            user_values,
+            setup,
+            command: &[],
+        };
+        let prepared = once::prepare(wish, &access.store, session)?;
+        drop(access);
+        return prepared.run();
+    }
 
     let guard = interrupt::guard()?;
     let generation = Generation {
@@ -46,6 +61,7 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
         image: &image,
         user_values,
         setup,
+        once: false,
         serial: building::take_serial(&name, session, &access)?,
         slot: session.deployments.free_slot(&name),
     };
@@ -70,6 +86,11 @@ fn setup(options: &Install) -> anyhow::Result<Setup> {
             cli::Network::Private => Network::Private,
         },
         exports: options.exports.as_ref().map(absolute).transpose()?,
+        runtime: options
+            .runtime
+            .as_deref()
+            .map(values::runtime)
+            .transpose()?,
     })
 }
 

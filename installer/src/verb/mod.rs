@@ -7,8 +7,10 @@ mod images;
 mod info;
 mod install;
 mod list;
+mod once;
 mod pull;
 mod rendering;
+mod run;
 mod session;
 mod status;
 mod uninstall;
@@ -28,6 +30,8 @@ pub fn run(cli: Cli, report: &Report) -> anyhow::Result<ExitCode> {
         Verb::Uninstall(options) => uninstall::run(&options, &session),
         Verb::Pull(options) => pull::run(&options, &session),
         Verb::Info(options) => info::run(&options, &session),
+        Verb::Run(options) => run::run(&options, &session),
+        Verb::Exec(options) => run::exec(&options, &session),
         Verb::List(options) => list::run(&options, &session),
         Verb::Status(options) => status::run(&options, &session),
         Verb::Images(Images::List(options)) => images::list(&options, &session),

@@ -25,6 +25,8 @@ pub(super) struct Generation<'a> {
     pub image: &'a Image,
     pub user_values: BTreeMap<String, String>,
     pub setup: Setup,
+    /// Not to be installed, but run and thrown away.
+    pub once: bool,
     pub serial: u64,
     pub slot: PathBuf,
 }
@@ -37,7 +39,7 @@ pub(super) fn render(
     session: &Session,
 ) -> anyhow::Result<Rendered> {
     let exports = read_exports(generation, &StoredFiles { store, tree })?;
-    let host = host_values(session)?;
+    let host = host_values(&generation.setup, session)?;
     let request = Request {
         name: generation.name.as_str(),
         serial: generation.serial,
@@ -45,6 +47,7 @@ pub(super) fn render(
         image_name: &generation.image.name,
         image_id: generation.image.digest.hex(),
         image_config: &generation.image.config,
+        once: generation.once,
         network: generation.setup.network,
         user_values: &generation.user_values,
         host: &host,
@@ -76,13 +79,17 @@ fn read_exports(generation: &Generation, image: &StoredFiles) -> anyhow::Result<
 }
 
 /// What this host gives to templates.
-fn host_values(session: &Session) -> anyhow::Result<Host> {
+fn host_values(setup: &Setup, session: &Session) -> anyhow::Result<Host> {
     let installer = std::env::current_exe().context("cannot tell where this program is")?;
+    let runtime = match &setup.runtime {
+        Some(runtime) => runtime.clone(),
+        None => session.runtime()?,
+    };
     Ok(Host {
         run_directory: "/run".to_owned(),
         state_directory: "/var/lib".to_owned(),
         conf_directory: "/etc".to_owned(),
-        runtime: session.runtime()?.to_string_lossy().into_owned(),
+        runtime: runtime.to_string_lossy().into_owned(),
         installer: installer.to_string_lossy().into_owned(),
         uuid: uuid::Uuid::new_v4().to_string(),
         capabilities: host::capabilities(),

@@ -1,11 +1,13 @@
 //! The values that a command line gives to an image's variables.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use crate::cli;
 use crate::exports::{self, Rendered};
+use crate::host;
 
 /// Reads them off the options. A file's value is its text without the last line end, since
 /// editors add one that nobody means.
@@ -32,4 +34,15 @@ pub(super) fn refuse_unknown(rendered: &Rendered, image: &str) -> anyhow::Result
         Some(unknown) => Err(anyhow::Error::new(unknown.clone())
             .context(format!("cannot set that for the image '{image}'"))),
     }
+}
+
+/// The runtime that `--runtime` names, if it can be one.
+pub(super) fn runtime(path: &Path) -> anyhow::Result<PathBuf> {
+    host::find_runtime(path).with_context(|| {
+        format!(
+            "the runtime '{}' is not installed\n\
+             help: --runtime wants the path of an OCI runtime, or its name in PATH",
+            path.display()
+        )
+    })
 }

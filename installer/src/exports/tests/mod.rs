@@ -156,6 +156,7 @@ impl Ask {
             image_name: "localhost:5000/box:1",
             image_id: "0123",
             image_config: self.image_config.as_bytes(),
+            once: false,
             network: self.network,
             user_values: &self.values,
             host: &self.host,
