@@ -45,6 +45,62 @@ fn without_namespaces_all_is_the_hosts() {
     assert_eq!(rig.run().ok().lines().collect::<Vec<_>>(), wanted);
 }
 
+/// Everything is mounted on the host, below the root, and goes away with the container.
+#[test]
+fn without_a_mount_namespace_mounts_are_the_hosts_for_a_while() {
+    let rig = Rig::new();
+    let source = rig.bundle().join("source");
+    std::fs::create_dir(&source).unwrap();
+    rig.config(|config| {
+        let linux = config["linux"].as_object_mut().unwrap();
+        linux.retain(|key, _| !["maskedPaths", "readonlyPaths"].contains(&&**key));
+        let namespaces = linux["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|namespace| namespace["type"] != "mount");
+        config["root"]["readonly"] = json!(true);
+        let mounts = config["mounts"].as_array_mut().unwrap();
+        mounts.push(json!({"destination": "/s", "source": source, "options": ["bind"]}));
+    });
+    let mounted = || {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let below = rig.rootfs().display().to_string();
+        mounts.lines().filter(|line| line.contains(&below)).count()
+    };
+    rig.script(
+        "readlink /proc/self/ns/mnt; echo $$; touch /x; touch /s/made; echo >/dev/null; touch /dev/y; exit 3",
+    );
+    std::fs::create_dir(rig.rootfs().join("s")).unwrap();
+    let ended = rig.run();
+    let ours = std::fs::read_link("/proc/self/ns/mnt").unwrap();
+    let wanted = format!("{}\n1", ours.display());
+    assert_eq!((ended.out, ended.code), (wanted, Some(3)), "{}", ended.err);
+    assert!(
+        ended.err.contains("/x: Read-only file system"),
+        "{}",
+        ended.err
+    );
+    assert!(source.join("made").exists());
+    rig.assert_clean();
+
+    rig.args(&["sleep", "1000"]);
+    rig.runtime(&["create", "c"]).ok();
+    assert!(mounted() > 5);
+    let null = ["exec", "c", "stat", "-c", "%t:%T", "/dev/null"];
+    assert_eq!(rig.runtime(&null).ok(), "1:3");
+    rig.runtime(&["delete", "-f", "c"]).ok();
+    rig.assert_clean();
+    // What fails leaves nothing, and what was mounted before stays.
+    let line = format!("mount --bind {0} {0}", rig.rootfs().display());
+    rig.shell(&line).ok();
+    rig.args(&["/no/such"]).run().refused();
+    assert_eq!(mounted(), 1);
+    let hook = json!([{"path": "/bin/false"}]);
+    rig.config(|config| config["hooks"] = json!({"poststart": hook}));
+    rig.args(&["true"]).run().refused();
+    assert_eq!(mounted(), 1);
+    nix::mount::umount(&rig.rootfs()).unwrap();
+    rig.assert_clean();
+}
+
 #[test]
 fn an_existing_namespace_is_joined() {
     let rig = Rig::new();

@@ -101,7 +101,6 @@ fn fields_are_named() {
         ),
         (
             |c| {
-                c["mounts"] = json!([]);
                 c["linux"]["namespaces"] = json!([{"type": "uts"}]);
             },
             "linux.maskedPaths",

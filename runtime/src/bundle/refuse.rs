@@ -141,7 +141,7 @@ fn check_namespaces(spec: &Spec, linux: &Linux) -> Result<(), Complaint> {
         }
     }
     if !has(LinuxNamespaceType::Mount) {
-        check_without_mounts(spec, linux)?;
+        check_without_mounts(linux)?;
     }
     check_mappings(linux, namespaces)
 }
@@ -172,33 +172,14 @@ fn check_mappings(linux: &Linux, namespaces: &[LinuxNamespace]) -> Result<(), Co
     Ok(())
 }
 
-/// Whatever is mounted without a mount namespace is mounted on the host.
-fn check_without_mounts(spec: &Spec, linux: &Linux) -> Result<(), Complaint> {
-    let any = |list: Option<usize>| list.is_some_and(|length| length > 0);
+/// As with runc: what is hidden and protected is so in a mount namespace.
+fn check_without_mounts(linux: &Linux) -> Result<(), Complaint> {
     let asked = [
-        ("mounts", any(spec.mounts().as_ref().map(Vec::len))),
-        (
-            "linux.maskedPaths",
-            any(linux.masked_paths().as_ref().map(Vec::len)),
-        ),
-        (
-            "linux.readonlyPaths",
-            any(linux.readonly_paths().as_ref().map(Vec::len)),
-        ),
-        (
-            "root.readonly",
-            spec.root()
-                .as_ref()
-                .is_some_and(|root| root.readonly() == Some(true)),
-        ),
-        (
-            "process.terminal",
-            spec.process()
-                .as_ref()
-                .is_some_and(|it| it.terminal() == Some(true)),
-        ),
+        ("linux.maskedPaths", linux.masked_paths()),
+        ("linux.readonlyPaths", linux.readonly_paths()),
     ];
-    match asked.iter().find(|(_, asked)| *asked) {
+    let any = |paths: &Option<Vec<String>>| paths.as_ref().is_some_and(|it| !it.is_empty());
+    match asked.iter().find(|(_, paths)| any(paths)) {
         Some((field, _)) => Err(complaint(field, "needs a mount namespace of its own")),
         None => Ok(()),
     }

@@ -83,9 +83,11 @@ pub fn enter(root: &Root, new: NewRoot) -> Result<(), Error> {
         .and_then(|()| chdir("/"))
         .map_err(|errno| failed(format!("make '{}' the root", root.path.display()), errno))?;
     let after = match root.propagation {
-        Propagation::Shared if root.entry != Entry::Chroot => MsFlags::MS_SHARED,
+        // These mounts are the host's.
+        _ if root.entry == Entry::Chroot => return Ok(()),
+        Propagation::Shared => MsFlags::MS_SHARED,
         Propagation::Unbindable => MsFlags::MS_UNBINDABLE,
-        _ => return Ok(()),
+        Propagation::Slave | Propagation::Private => return Ok(()),
     };
     mount(NOTHING, "/", NOTHING, after, NOTHING)
         .map_err(|errno| failed("change the propagation of the root", errno))
@@ -137,7 +139,7 @@ pub fn protect(plan: &Plan) -> Result<(), Error> {
         .filter(|step| step.readonly_late)
         .map(|step| &step.target);
     let root = PathBuf::from("/");
-    let readonly = Some(&root).filter(|_| plan.root.readonly && plan.root.entry != Entry::Chroot);
+    let readonly = plan.root.readonly.then_some(&root);
     for path in late.chain(readonly) {
         change(open_dir(path)?.as_fd(), flags::MOUNT_ATTR_RDONLY, 0, false)
             .map_err(|why| failed(format!("make '{}' read-only", path.display()), why))?;

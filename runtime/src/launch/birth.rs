@@ -6,8 +6,8 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use super::{
-    Console, Ends, Error, Request, StartedBy, Waiting, idmap, kill_child, listener, netdevices,
-    rungs, sources, step,
+    Console, Ends, Error, Request, StartedBy, Waiting, host_mounts, idmap, kill_child, listener,
+    netdevices, rungs, sources, step,
 };
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Made, Nursery};
@@ -346,6 +346,7 @@ fn record(
             Some(wish) => resctrl::own(wish, request.id.as_str()),
             None => Vec::new(),
         },
+        host_mount: host_mounts::of(&plan.root)?,
         own_pid_namespace: plan.namespaces.has_new_pid(),
         annotations: bundle.annotations.clone().into_iter().collect(),
         poststart: plan.hooks.poststart().clone().unwrap_or_default(),

@@ -8,7 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::{Error, step};
+use super::{Error, host_mounts, step};
 use crate::record::{self, Claim, ProcessId, State, Status};
 use crate::sys::process::{pidfd_open, pidfd_send_signal};
 use crate::{cgroup, hooks, resctrl};
@@ -50,6 +50,7 @@ pub fn end_and_forget(claim: &Claim, state: &State) -> Result<Vec<hooks::Error>,
         made.remove()?;
     }
     resctrl::remove(&state.resctrl)?;
+    host_mounts::remove(&state.rootfs, state.host_mount)?;
     claim.clear()?;
     let text = state.for_hooks().text("stopped", None);
     Ok(hooks::run_all("poststop", Some(&state.poststop), &text))

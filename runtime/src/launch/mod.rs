@@ -8,6 +8,7 @@ mod birth;
 mod clear;
 mod console;
 mod handles;
+mod host_mounts;
 #[expect(
     clippy::disallowed_methods,
     reason = "newuidmap and newgidmap alone may map a user's ranges"
@@ -151,7 +152,12 @@ pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
     let console = Console::choose(&plan.payload.program, detached, socket)?;
     let claim = registry.claim(&request.id)?;
     clear::make_way(&claim)?;
-    let made = birth::give(&bundle, &plan, &request, console, &claim);
+    let made = host_mounts::make(&plan.root).and_then(|bound| {
+        birth::give(&bundle, &plan, &request, console, &claim).inspect_err(|_| {
+            // The first failure is the one to tell.
+            let _ = host_mounts::remove(&plan.root.path, bound);
+        })
+    });
     match made {
         Ok(waiting) => {
             claim.release()?;

@@ -101,7 +101,9 @@ fn placing(mounts: &[MountStep], namespaces: &Namespaces) -> Placing {
         .rev()
         .find(|mount| mount.target == Path::new("/dev"));
     let is_host = over_dev.is_some_and(|mount| matches!(mount.what, What::Bind(_)));
-    if is_host || !namespaces.has_mount() {
+    // Without mounts of its own, a container has what its image has.
+    let has_own = namespaces.has_mount() || over_dev.is_some();
+    if is_host || !has_own {
         Placing::Leave
     } else if namespaces.has_user() {
         Placing::Bind

@@ -136,6 +136,8 @@ pub struct Root {
     pub propagation: Propagation,
     /// How it becomes `/`.
     pub entry: Entry,
+    /// What is mounted in it is mounted on the host, and goes away with the container.
+    pub on_host: bool,
 }
 
 /// `linux.rootfsPropagation`
@@ -316,7 +318,13 @@ fn root(bundle: &Bundle, facts: &Facts, namespaces: &Namespaces, wishes: Wishes)
             (true, true) => Entry::Move,
             (true, false) => Entry::Pivot,
         },
+        on_host: !namespaces.has_mount() && mounts_anything(bundle),
     }
+}
+
+/// Being read-only is a mount's property, and a terminal is mounted on /dev/console.
+fn mounts_anything(bundle: &Bundle) -> bool {
+    !bundle.mounts.is_empty() || bundle.readonly || bundle.process.terminal() == Some(true)
 }
 
 /// A path that is named twice is covered once. One that is relative, which the specification does

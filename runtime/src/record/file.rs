@@ -42,6 +42,9 @@ pub struct State {
     /// The unit that systemd has made for it, which that cgroup is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<cgroup::Unit>,
+    /// The number of the mount below which all of the container's are, where they are the host's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_mount: Option<u64>,
     /// Whether killing the first process ends all others.
     pub own_pid_namespace: bool,
     /// From the configuration.

@@ -334,6 +334,7 @@ mod tests {
             cgroup: None,
             resctrl: Vec::new(),
             unit: None,
+            host_mount: None,
             own_pid_namespace: true,
             annotations: Default::default(),
             poststart: Vec::new(),
