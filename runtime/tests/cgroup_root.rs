@@ -38,6 +38,7 @@ fn outside_of_a_service_each_has_its_own() {
     for verb in [&["run", "-d", "second"][..], &["create", "second"]] {
         let err = rig.runtime(verb).refused();
         assert!(err.contains("container's cgroup is not empty"), "{err}");
+        assert!(err.contains("set another linux.cgroupsPath"), "{err}");
     }
     assert_eq!(rig.status("first"), "running");
 }

@@ -26,6 +26,11 @@ impl Hierarchy {
         self.controllers.is_empty()
     }
 
+    /// Whether it is all there is.
+    pub fn is_only(&self) -> bool {
+        self.mount == Path::new(MOUNTS)
+    }
+
     /// Whether it has this controller.
     pub fn has(&self, controller: &str) -> bool {
         self.controllers.split(',').any(|name| name == controller)

@@ -29,7 +29,7 @@ use crate::plan::DeviceRules;
 pub use enter::{Below, birthplace, enter};
 pub use figures::{OomWatch, figures};
 pub use freeze::{freeze, is_frozen, thaw};
-pub use hierarchy::{mode, unit_in, unit_of};
+pub use hierarchy::{Hierarchy, all as hierarchies, mode, unit_in, unit_of};
 use limits::limit;
 pub use nursery::Nursery;
 pub use permission::may_make;
@@ -171,7 +171,10 @@ impl Made {
 pub fn must_be_free(path: &Path) -> Result<(), Error> {
     let left = processes(path).len();
     if left > 0 {
-        let reason = format!("container's cgroup is not empty: {left} process(es) found");
+        let reason = format!(
+            "container's cgroup is not empty: {left} process(es) found\nhelp: end them, or set \
+             another linux.cgroupsPath"
+        );
         return Err(join_failed(path, reason));
     }
     match freeze::is_asked(path) {
