@@ -125,6 +125,9 @@ pub struct Values {
     /// Give a variable the content of a file, without its last line end; can be repeated
     #[arg(long, value_name = "NAME=FILE")]
     pub set_file: Vec<String>,
+    /// Names that the image does not have are warned of, and no error.
+    #[arg(skip)]
+    pub lenient: bool,
 }
 
 /// Options of `sysc run`.

@@ -2,19 +2,20 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use sysc::cli::Cli;
 use sysc::interrupt::{self, Interrupted};
 use sysc::report::Report;
 use sysc::verb;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let asked = match verb::understand(&arguments) {
+        Ok(asked) => asked,
+        Err(error) => error.exit(),
+    };
     let report = Report::new();
     let outcome = interrupt::listen(end)
         .map_err(|error| anyhow::Error::new(error).context("cannot listen for signals"))
-        .and_then(|()| verb::run(cli, &report));
+        .and_then(|()| verb::run(asked, &report));
     match outcome {
         Ok(code) => code,
         Err(error) => {

@@ -8,6 +8,9 @@ use serde::Deserialize;
 /// Where the settings file is looked for.
 pub const FILE: &str = "/etc/sysc/sysc.toml";
 
+/// Where atomic's is looked for, unless `$ATOMIC_CONF` names another.
+const ATOMIC_FILE: &str = "/etc/atomic.conf";
+
 /// The settings of one run, checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,19 +55,18 @@ pub enum Error {
 }
 
 impl Settings {
-    /// Reads `file`, which may be absent, and lets the environment (as `variable` tells it)
-    /// have the last word.
+    /// Reads `file`, which may be absent, lets atomic's own configuration say what that leaves
+    /// open, and lets the environment (as `variable` tells it) have the last word.
     pub fn read(file: &Path, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
-        let mut settings = match std::fs::read_to_string(file) {
-            Ok(text) => Self::parse(&text, file)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::default(),
-            Err(source) => {
-                return Err(Error::Read {
-                    path: file.to_owned(),
-                    source,
-                });
-            }
+        let mut settings = match text(file)? {
+            Some(text) => Self::parse(&text, file)?,
+            None => Self::default(),
         };
+        let atomic = variable("ATOMIC_CONF").filter(|path| !path.is_empty());
+        let atomic = atomic.map_or_else(|| PathBuf::from(ATOMIC_FILE), PathBuf::from);
+        if let Some(text) = text(&atomic)? {
+            settings.fill_from_atomic(&text, &atomic)?;
+        }
         let overrides = [
             ("ATOMIC_OSTREE_REPO", &mut settings.repository),
             ("ATOMIC_OSTREE_CHECKOUT_PATH", &mut settings.deployments),
@@ -75,6 +77,27 @@ impl Settings {
             }
         }
         Ok(settings)
+    }
+
+    /// Of its lines `KEY: VALUE`, the three that mean something here.
+    fn fill_from_atomic(&mut self, text: &str, file: &Path) -> Result<(), Error> {
+        let origin = format!("'{}'", file.display());
+        for line in text.lines() {
+            let Some((key, value)) = line.split_once(':') else {
+                continue;
+            };
+            let value = value.trim().trim_matches(['"', '\'']);
+            let place = match key {
+                "ostree_repository" => &mut self.repository,
+                "checkout_path" => &mut self.deployments,
+                "runtime" => &mut self.runtime,
+                _ => continue,
+            };
+            if place.is_none() && !value.is_empty() {
+                *place = Some(absolute(PathBuf::from(value), &origin)?);
+            }
+        }
+        Ok(())
     }
 
     fn parse(text: &str, file: &Path) -> Result<Self, Error> {
@@ -93,6 +116,18 @@ impl Settings {
                 .transpose()?;
         }
         Ok(settings)
+    }
+}
+
+/// The text of a file that may be absent.
+fn text(file: &Path) -> Result<Option<String>, Error> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Read {
+            path: file.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -132,6 +167,20 @@ mod tests {
         assert_eq!(settings.repository, Some("/b".into()));
         assert_eq!(settings.runtime, Some("/r".into()));
         assert_eq!(settings.deployments, None);
+    }
+
+    #[test]
+    fn atomics_file_says_what_ours_leaves_open() {
+        let atomic = tempfile::NamedTempFile::new().unwrap();
+        let text = "# x\nostree_repository: /a\ncheckout_path: '/c'\nruntime:\nother: [\n";
+        std::fs::write(atomic.path(), text).unwrap();
+        let conf = [("ATOMIC_CONF", atomic.path().to_str().unwrap())];
+        let settings = read("repository = '/own'", &conf).unwrap();
+        assert_eq!(settings.repository, Some("/own".into()));
+        assert_eq!(settings.deployments, Some("/c".into()));
+        assert_eq!(settings.runtime, None);
+        std::fs::write(atomic.path(), "checkout_path: relative\n").unwrap();
+        assert!(matches!(read("", &conf), Err(Error::Relative { .. })));
     }
 
     #[test]

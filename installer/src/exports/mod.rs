@@ -150,6 +150,11 @@ pub struct Rendered {
     pub warnings: Vec<String>,
 }
 
+/// The labels of the image.
+pub fn labels(image_config: &[u8]) -> Result<BTreeMap<String, String>, Error> {
+    Ok(ImageConfig::parse(image_config)?.labels)
+}
+
 /// Whether the image is made to be run once and removed (label `atomic.run=once`).
 pub fn runs_once(image_config: &[u8]) -> Result<bool, Error> {
     Ok(ImageConfig::parse(image_config)?.run_once())

@@ -1,5 +1,6 @@
 //! Images as the repository knows them: a ref each, an empty commit, all else in its metadata.
 
+use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ostree::{ObjectType, Repo};
@@ -22,6 +23,19 @@ pub struct StoredImage {
     pub size: u64,
     /// Whether every layer has its ref and commit. ([`Store::has_layer`] looks at every file.)
     pub complete: bool,
+}
+
+/// A layer that was pulled.
+#[derive(Clone, Debug)]
+pub struct StoredLayer {
+    /// Digest of its blob.
+    pub digest: Digest,
+    /// When it was imported, in seconds since 1970.
+    pub created: u64,
+    /// Bytes, uncompressed.
+    pub size: u64,
+    /// Whether an image that is here has it.
+    pub used: bool,
 }
 
 impl Store {
@@ -79,6 +93,35 @@ impl Store {
         }
         images.sort_by(|a, b| a.image.name.cmp(&b.image.name));
         Ok(images)
+    }
+
+    /// Gives up the name of an image, which need not be there. Its layers go when something
+    /// prunes the repository.
+    pub fn forget_image(&self, name: &str) -> Result<(), Error> {
+        self.delete(&self.handle()?, &refs::image(name))
+    }
+
+    /// All layers, by digest.
+    pub fn layers(&self) -> Result<Vec<StoredLayer>, Error> {
+        let repo = self.handle()?;
+        let images = self.images()?;
+        let of_images = images.iter().flat_map(|stored| &stored.image.layers);
+        let used: BTreeSet<&str> = of_images.map(|layer| layer.digest.hex()).collect();
+        let mut layers = Vec::new();
+        for (reference, commit) in self.list(&repo, refs::IMAGES)? {
+            let hex = reference.rsplit('/').next().unwrap_or_default();
+            let Ok(digest) = Digest::from_hex(hex) else {
+                continue;
+            };
+            let commit = self.commit(&repo, &commit, hex)?;
+            layers.push(StoredLayer {
+                used: used.contains(digest.hex()),
+                digest,
+                created: commit.time,
+                size: commit.record.tar_size().unwrap_or(0),
+            });
+        }
+        Ok(layers)
     }
 
     /// The files of `layers`, lowest first, on top of each other.

@@ -52,7 +52,7 @@ mod write;
 pub use archive::BadArchive;
 pub use deployments::{DeploymentRef, Owner};
 pub use error::{BadEntry, Error};
-pub use images::StoredImage;
+pub use images::{StoredImage, StoredLayer};
 pub use import::Imported;
 pub use materialise::Materialised;
 pub use name::BadName;

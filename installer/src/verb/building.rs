@@ -31,7 +31,7 @@ pub(super) fn build(
             generation.image.name
         );
     }
-    values::refuse_unknown(&rendered, &generation.image.name)?;
+    values::check_names(generation, &rendered, session)?;
     for warning in &rendered.warnings {
         session.report.warn(warning);
     }

@@ -11,6 +11,7 @@ use super::pull::Wanted;
 use super::rendering::{self, Generation};
 use super::session::Session;
 use super::values;
+use crate::cli::Install;
 use crate::deployment::{ContainerName, Deployment, Setup, upcoming_serial};
 use crate::exports::{HostFile, HostFileKind, Rendered};
 use crate::report::diff;
@@ -18,7 +19,7 @@ use crate::report::diff;
 pub(super) fn run(
     wanted: &Wanted,
     name: &ContainerName,
-    given: BTreeMap<String, String>,
+    options: &Install,
     setup: Setup,
     session: &Session,
 ) -> anyhow::Result<ExitCode> {
@@ -32,10 +33,12 @@ pub(super) fn run(
     let store = session.look_into_store()?.ok_or_else(missing)?;
     let image = wanted.stored(&store)?.ok_or_else(missing)?;
     let installed = session.deployments.current(name)?;
+    let given = values::given(&options.values)?;
     let tree = store.merged(&image.layers)?;
     let generation = Generation {
         name,
         image: &image,
+        typed: values::typed(&options.values, &given),
         user_values: kept(installed.as_ref(), given),
         setup,
         once: false,
@@ -43,7 +46,7 @@ pub(super) fn run(
         slot: session.deployments.free_slot(name),
     };
     let rendered = rendering::render(&generation, &tree, &store, session)?;
-    values::refuse_unknown(&rendered, &image.name)?;
+    values::check_names(&generation, &rendered, session)?;
     for warning in &rendered.warnings {
         session.report.warn(warning);
     }

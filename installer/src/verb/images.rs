@@ -72,7 +72,7 @@ fn as_json(stored: &StoredImage, used: &BTreeSet<String>) -> Value {
 }
 
 /// `REPOSITORY:TAG` or `REPOSITORY@DIGEST`; a colon before the last slash is a port's.
-fn split(name: &str) -> (&str, &str) {
+pub(super) fn split(name: &str) -> (&str, &str) {
     if let Some((repository, digest)) = name.split_once('@') {
         return (repository, digest);
     }

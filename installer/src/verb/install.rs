@@ -24,6 +24,7 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
         require_root("install")?;
     }
     let user_values = values::given(&options.values)?;
+    let typed = values::typed(&options.values, &user_values);
     let setup = setup(options)?;
     let wanted = Wanted::find(&options.from)?;
     let name = match &options.name {
@@ -31,7 +32,7 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
         None => ContainerName::parse(&wanted.default_container_name())?,
     };
     if options.display {
-        return display::run(&wanted, &name, user_values, setup, session);
+        return display::run(&wanted, &name, options, setup, session);
     }
     let access = session.change_host()?;
     if let Some(current) = session.deployments.current(&name)? {
@@ -47,6 +48,7 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
             name: &name,
             image: &image,
             user_values,
+            typed,
             setup,
             command: &[],
         };
@@ -60,6 +62,7 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
         name: &name,
         image: &image,
         user_values,
+        typed,
         setup,
         once: false,
         serial: building::take_serial(&name, session, &access)?,

@@ -48,7 +48,7 @@ pub(super) fn run(options: &Json, session: &Session) -> anyhow::Result<ExitCode>
 
 /// The state in one word; `no service` for images of host files only, `unknown` where systemd
 /// does not run.
-fn state(info: &Info, systemd: Option<&Systemd>) -> anyhow::Result<String> {
+pub(super) fn state(info: &Info, systemd: Option<&Systemd>) -> anyhow::Result<String> {
     if !info.has_container_service {
         return Ok("no service".to_owned());
     }

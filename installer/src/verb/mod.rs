@@ -1,5 +1,6 @@
 //! One file per verb: the tale of what it does, told in calls to the rooms.
 
+mod atomic;
 mod building;
 mod display;
 mod image_files;
@@ -18,13 +19,22 @@ mod values;
 
 use std::process::ExitCode;
 
+pub use atomic::{Asked, understand};
+
 use crate::cli::{Cli, Images, Verb};
 use crate::report::Report;
 use session::Session;
 
-/// Does what `cli` asks and says with which status to exit.
-pub fn run(cli: Cli, report: &Report) -> anyhow::Result<ExitCode> {
+/// Does what was asked and says with which status to exit.
+pub fn run(asked: Asked, report: &Report) -> anyhow::Result<ExitCode> {
     let session = Session::open(report)?;
+    match asked {
+        Asked::Ours(cli) => ours(*cli, session),
+        Asked::Atomic(form) => atomic::run(*form, &session),
+    }
+}
+
+fn ours(cli: Cli, session: Session) -> anyhow::Result<ExitCode> {
     match cli.verb {
         Verb::Install(options) => install::run(&options, &session),
         Verb::Uninstall(options) => uninstall::run(&options, &session),

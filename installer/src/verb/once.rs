@@ -1,6 +1,6 @@
 //! Running a container once, in the foreground, and leaving nothing of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ pub(super) struct Wish<'a> {
     pub name: &'a ContainerName,
     pub image: &'a Image,
     pub user_values: BTreeMap<String, String>,
+    pub typed: BTreeSet<String>,
     pub setup: Setup,
     /// Instead of what the image says, unless it is empty.
     pub command: &'a [String],
@@ -50,6 +51,7 @@ pub(super) fn prepare(wish: Wish, store: &Store, session: &Session) -> anyhow::R
         name: wish.name,
         image: wish.image,
         user_values: wish.user_values,
+        typed: wish.typed,
         setup: wish.setup,
         once: true,
         serial,
@@ -57,7 +59,7 @@ pub(super) fn prepare(wish: Wish, store: &Store, session: &Session) -> anyhow::R
     };
     let tree = store.merged(&wish.image.layers)?;
     let rendered = rendering::render(&generation, &tree, store, session)?;
-    values::refuse_unknown(&rendered, &wish.image.name)?;
+    values::check_names(&generation, &rendered, session)?;
     for warning in &rendered.warnings {
         session.report.warn(warning);
     }

@@ -1,6 +1,6 @@
 //! From an image's tree to what is rendered for this host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -24,6 +24,8 @@ pub(super) struct Generation<'a> {
     pub name: &'a ContainerName,
     pub image: &'a Image,
     pub user_values: BTreeMap<String, String>,
+    /// Those of them that the image must know.
+    pub typed: BTreeSet<String>,
     pub setup: Setup,
     /// Not to be installed, but run and thrown away.
     pub once: bool,

@@ -88,6 +88,7 @@ fn image(options: &Run, session: &Session) -> anyhow::Result<ExitCode> {
     let wish = Wish {
         name: &name,
         image: &image,
+        typed: values::typed(&options.values, &user_values),
         user_values,
         setup: Setup {
             runtime: options

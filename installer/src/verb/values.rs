@@ -1,10 +1,12 @@
 //! The values that a command line gives to an image's variables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use super::rendering::Generation;
+use super::session::Session;
 use crate::cli;
 use crate::exports::{self, Rendered};
 use crate::host;
@@ -27,13 +29,39 @@ pub(super) fn given(options: &cli::Values) -> anyhow::Result<BTreeMap<String, St
     Ok(values)
 }
 
-/// A name that was typed, and that the image does not know, is an error before anything happens.
-pub(super) fn refuse_unknown(rendered: &Rendered, image: &str) -> anyhow::Result<()> {
-    match &rendered.unknown {
-        None => Ok(()),
-        Some(unknown) => Err(anyhow::Error::new(unknown.clone())
-            .context(format!("cannot set that for the image '{image}'"))),
+/// The names that the image must know: those that were typed, and not those that are kept.
+pub(super) fn typed(options: &cli::Values, given: &BTreeMap<String, String>) -> BTreeSet<String> {
+    match options.lenient {
+        true => BTreeSet::new(),
+        false => given.keys().cloned().collect(),
     }
+}
+
+/// A name that was typed, and that the image does not know, is an error before anything happens;
+/// another one is told.
+pub(super) fn check_names(
+    generation: &Generation,
+    rendered: &Rendered,
+    session: &Session,
+) -> anyhow::Result<()> {
+    let Some(unknown) = &rendered.unknown else {
+        return Ok(());
+    };
+    if unknown
+        .names
+        .iter()
+        .any(|name| generation.typed.contains(name))
+    {
+        let image = &generation.image.name;
+        return Err(anyhow::Error::new(unknown.clone())
+            .context(format!("cannot set that for the image '{image}'")));
+    }
+    for name in &unknown.names {
+        session.report.warn(format_args!(
+            "the image has no variable '{name}'; its value has no effect"
+        ));
+    }
+    Ok(())
 }
 
 /// The runtime that `--runtime` names, if it can be one.
