@@ -94,6 +94,10 @@ pub struct Install {
     /// there
     #[arg(long, value_name = "DIR")]
     pub exports: Option<PathBuf>,
+    /// A root file system that is there already, or that of another container; it is used
+    /// read-only, and its /exports instead of the image's
+    #[arg(long, value_name = "PATH|NAME")]
+    pub rootfs: Option<PathBuf>,
     /// The OCI runtime that the unit calls, instead of sysc-runtime
     #[arg(long, value_name = "PATH")]
     pub runtime: Option<PathBuf>,

@@ -243,3 +243,44 @@ fn what_has_no_meaning_says_so() -> Result<()> {
     ensure!(machine.ok(&["atomic", "--version"])?.contains("0."));
     Ok(())
 }
+
+/// A container on the files of another one, and on a tree of the host.
+#[test]
+fn a_root_file_system_of_another() -> Result<()> {
+    let (machine, _registry, image) = host()?;
+    machine.ok(&["atomic", "install", "--name", "donor", &image])?;
+    machine.ok(&[
+        "atomic", "install", "--system", "--rootfs", "donor", "--name", "guest", &image,
+    ])?;
+    let link = machine.sh("readlink /var/lib/containers/atomic/guest/rootfs")?;
+    assert_eq!(link, "/var/lib/containers/atomic/donor.0/rootfs\n");
+    machine.sh("grep -q 'donor.0/rootfs' /var/lib/containers/atomic/guest.0/config.json")?;
+    machine.ok(&["systemctl", "start", "donor", "guest"])?;
+    assert_eq!(machine.property("guest", "SubState")?, "running");
+    machine.sh("! sysc exec guest touch /x")?;
+    let text = machine
+        .run(&["sysc", "uninstall", "donor"])?
+        .fails_with(1)?;
+    ensure!(text.contains("'guest'"), "{text}");
+
+    machine.sh("mkdir -p /srv/tree && cp -a /var/lib/containers/atomic/donor/rootfs /srv/tree/")?;
+    machine.ok(&[
+        "sysc",
+        "install",
+        "--rootfs",
+        "/srv/tree",
+        "--name",
+        "third",
+        &image,
+    ])?;
+    machine.ok(&["systemctl", "start", "third"])?;
+    assert_eq!(machine.property("third", "SubState")?, "running");
+    machine
+        .run(&["sysc", "install", "--rootfs", "/srv", "--name", "x", &image])?
+        .fails_with(1)?;
+    machine.ok(&["sysc", "uninstall", "guest"])?;
+    machine.ok(&["sysc", "uninstall", "donor"])?;
+    machine.ok(&["sysc", "uninstall", "third"])?;
+    machine.sh("test -x /srv/tree/rootfs/bin/busybox")?;
+    Ok(())
+}

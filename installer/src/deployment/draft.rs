@@ -65,6 +65,13 @@ impl Draft {
         Ok(())
     }
 
+    /// Uses a tree of the host as the deployment's root file system.
+    pub fn point_at_tree(&self, tree: &Path) -> Result<(), Error> {
+        let rootfs = self.dir.join("rootfs");
+        std::os::unix::fs::symlink(tree, &rootfs)
+            .map_err(|source| Error::io("create", &rootfs, source))
+    }
+
     /// Writes everything else. All of it is readable by root alone: values may be secrets.
     pub fn write(&self, contents: &Contents) -> Result<(), Error> {
         let name = &contents.info.name;

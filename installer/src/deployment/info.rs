@@ -65,6 +65,8 @@ pub struct Setup {
     pub network: Network,
     /// `--exports`: a folder that stands in for the image's `/exports`, file by file.
     pub exports: Option<PathBuf>,
+    /// `--rootfs`: a file tree of the host, used in the place of the image's and never written.
+    pub rootfs: Option<PathBuf>,
     /// `--runtime`: the OCI runtime that the unit calls.
     pub runtime: Option<PathBuf>,
 }

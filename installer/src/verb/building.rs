@@ -50,7 +50,9 @@ pub(super) fn build(
         generation.serial,
         &generation.slot,
     )?;
-    if rendered.unit.is_some() {
+    if let Some(rootfs) = &generation.setup.rootfs {
+        draft.point_at_tree(rootfs)?;
+    } else if rendered.unit.is_some() {
         for mount in &rendered.mount_points {
             match mount.kind {
                 MountPointKind::Dir => tree.ensure_dir(&mount.path)?,

@@ -1,7 +1,7 @@
 //! `sysc install`: image → tree → rendered → deployment ═ commit ═ projection.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -25,7 +25,7 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
     }
     let user_values = values::given(&options.values)?;
     let typed = values::typed(&options.values, &user_values);
-    let setup = setup(options)?;
+    let setup = setup(options, session)?;
     let wanted = Wanted::find(&options.from)?;
     let name = match &options.name {
         Some(name) => ContainerName::parse(name)?,
@@ -79,7 +79,7 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
 }
 
 /// Paths become absolute, since an update may be called from elsewhere.
-fn setup(options: &Install) -> anyhow::Result<Setup> {
+fn setup(options: &Install, session: &Session) -> anyhow::Result<Setup> {
     let absolute = |path: &PathBuf| {
         std::path::absolute(path).with_context(|| format!("cannot use '{}'", path.display()))
     };
@@ -88,6 +88,11 @@ fn setup(options: &Install) -> anyhow::Result<Setup> {
             cli::Network::Host => Network::Host,
             cli::Network::Private => Network::Private,
         },
+        rootfs: options
+            .rootfs
+            .as_deref()
+            .map(|path| rootfs(path, session))
+            .transpose()?,
         exports: options.exports.as_ref().map(absolute).transpose()?,
         runtime: options
             .runtime
@@ -118,6 +123,32 @@ fn already_present(
         info.image
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// A container's files, the tree in a bundle, or a tree; the path without links, since a link to a
+/// deployment is moved by updates.
+fn rootfs(path: &Path, session: &Session) -> anyhow::Result<PathBuf> {
+    let of_container = path
+        .to_str()
+        .and_then(|name| ContainerName::parse(name).ok())
+        .map(|name| session.deployments.current(&name))
+        .transpose()?
+        .flatten()
+        .map(|container| container.dir);
+    let given = of_container.as_deref().unwrap_or(path);
+    let tree = [given.join("rootfs"), given.to_owned()]
+        .into_iter()
+        .find(|dir| dir.join("usr").is_dir() || dir.ends_with("rootfs") && dir.is_dir());
+    let cannot = || {
+        format!(
+            "'{}' is neither a container nor a root file system\n\
+             help: --rootfs wants a directory with 'usr' or 'rootfs' in it, or a name that \
+             'sysc list' shows",
+            path.display()
+        )
+    };
+    let tree = tree.with_context(cannot)?;
+    tree.canonicalize().with_context(cannot)
 }
 
 /// A unit or file that is not ours is never taken over.

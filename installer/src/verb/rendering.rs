@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use serde_json::Value;
 
 use super::image_files::StoredFiles;
 use super::session::Session;
 use crate::deployment::{ContainerName, Setup};
 use crate::exports::{
-    self, Exports, Host, LocalExports, Overlaid, Owner, Rendered, Request, SourceKind,
+    self, Exports, Host, ImageFiles, LocalExports, LocalRoot, Overlaid, Owner, Rendered, Request,
+    SourceKind,
 };
 use crate::host;
 use crate::image::Image;
@@ -40,7 +42,14 @@ pub(super) fn render(
     store: &Store,
     session: &Session,
 ) -> anyhow::Result<Rendered> {
-    let exports = read_exports(generation, &StoredFiles { store, tree })?;
+    let exports = match &generation.setup.rootfs {
+        None => read_exports(generation, &StoredFiles { store, tree })?,
+        Some(dir) => {
+            let root =
+                LocalRoot::open(dir).with_context(|| format!("cannot use '{}'", dir.display()))?;
+            read_exports(generation, &root)?
+        }
+    };
     let host = host_values(&generation.setup, session)?;
     let request = Request {
         name: generation.name.as_str(),
@@ -57,13 +66,24 @@ pub(super) fn render(
         source: &kind_of_source,
         folder: &|path| folder(tree, path),
     };
-    exports::render(&exports, &request)
-        .with_context(|| format!("cannot render the image '{}'", generation.image.name))
+    let mut rendered = exports::render(&exports, &request)
+        .with_context(|| format!("cannot render the image '{}'", generation.image.name))?;
+    if let (Some(dir), Some(config)) = (&generation.setup.rootfs, &mut rendered.config_json) {
+        *config = with_root(config, dir)?;
+    }
+    Ok(rendered)
+}
+
+/// The configuration with a root file system outside of the deployment.
+fn with_root(config_json: &str, dir: &Path) -> anyhow::Result<String> {
+    let mut config: Value = serde_json::from_str(config_json).context("cannot read config.json")?;
+    config["root"]["path"] = dir.to_string_lossy().into();
+    Ok(format!("{config:#}\n"))
 }
 
 /// The image's `/exports`, and what this host has in its place: the folder that was asked for,
 /// or else the one that is meant for a container of this name.
-fn read_exports(generation: &Generation, image: &StoredFiles) -> anyhow::Result<Exports> {
+fn read_exports(generation: &Generation, image: &dyn ImageFiles) -> anyhow::Result<Exports> {
     let of_name = Path::new(EXPORTS_OF_HOST)
         .join(generation.name.as_str())
         .join("exports");

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::session::{Session, no_container, require_root};
 use crate::cli::Uninstall;
-use crate::deployment::{ContainerName, drop_current};
+use crate::deployment::{ContainerName, Deployment, drop_current};
 use crate::interrupt;
 use crate::projection::{self, Ledger};
 
@@ -17,6 +17,7 @@ pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<Exit
     if !session.places.storage().exists() {
         return Err(no_container(&name));
     }
+    refuse_while_shared(&name, session)?;
     let access = session.change_host()?;
     let guard = interrupt::guard()?;
     let dropped = drop_current(&session.deployments, &name)?;
@@ -31,4 +32,24 @@ pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<Exit
     drop(guard);
     session.report.say(format_args!("uninstalled '{name}'"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Another container lives on this one's files (`--rootfs`).
+fn refuse_while_shared(name: &ContainerName, session: &Session) -> anyhow::Result<()> {
+    let Ok(Some(shared)) = session.deployments.current(name) else {
+        return Ok(());
+    };
+    for (other, current) in session.deployments.containers()? {
+        let uses = |found: &Deployment| {
+            let rootfs = found.info.setup.rootfs.as_ref();
+            rootfs.is_some_and(|rootfs| rootfs.starts_with(&shared.dir))
+        };
+        if current.as_ref().is_ok_and(uses) {
+            bail!(
+                "'{other}' was installed on the files of '{name}'\n\
+                 help: uninstall '{other}' first"
+            );
+        }
+    }
+    Ok(())
 }

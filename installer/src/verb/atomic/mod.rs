@@ -176,11 +176,6 @@ fn install(options: grammar::Install, session: &Session) -> anyhow::Result<ExitC
     if options.user {
         bail!("this version of sysc installs for the system only\nhelp: leave out --user");
     }
-    if options.rootfs.is_some() {
-        bail!(
-            "this version of sysc cannot install on a root file system of another\nhelp: leave out --rootfs"
-        );
-    }
     if let Some("auto" | "build" | "yes") = options.system_package.as_deref() {
         session
             .report
@@ -208,6 +203,7 @@ fn install(options: grammar::Install, session: &Session) -> anyhow::Result<ExitC
         values: values(options.set),
         network: cli::Network::default(),
         exports: None,
+        rootfs: options.rootfs,
         runtime: options.runtime,
         display: options.display,
         from,
