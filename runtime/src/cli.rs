@@ -323,16 +323,6 @@ pub fn version(called: Option<OsString>) -> String {
     )
 }
 
-/// Whether these words could be such a verb's: what must be done first cannot wait for their
-/// meaning, which takes longer to find.
-pub fn may_enter_a_container(words: impl IntoIterator<Item = OsString>) -> bool {
-    let verbs = ["run", "create", "exec"];
-    words
-        .into_iter()
-        .skip(1)
-        .any(|word| verbs.iter().any(|verb| word == *verb))
-}
-
 /// Words to meaning.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(words)

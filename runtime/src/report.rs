@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
@@ -65,11 +64,11 @@ impl Log {
 }
 
 /// Tells why the command failed; the verb's status for that is handed through.
-pub fn failure(log: &Log, error: &anyhow::Error, status: u8) -> ExitCode {
+pub fn failure(log: &Log, error: &anyhow::Error, status: u8) -> u8 {
     let message = one_line(error);
     eprintln!("sysc-runtime: error: {message}");
     log.append("error", &message);
-    ExitCode::from(status)
+    status
 }
 
 /// Something that went wrong without stopping the command.
@@ -79,16 +78,16 @@ pub fn warning(log: &Log, message: &str) {
 }
 
 /// Tells what is wrong with the command line, or prints the help that was asked for.
-pub fn usage(error: &clap::Error) -> ExitCode {
+pub fn usage(error: &clap::Error) -> u8 {
     if error.kind() == ErrorKind::DisplayVersion {
         answer(&cli::version(std::env::args_os().next()));
-        return ExitCode::SUCCESS;
+        return 0;
     }
     // Nothing can be done about a closed stream.
     let _ = error.print();
     match error.use_stderr() {
-        true => ExitCode::FAILURE,
-        false => ExitCode::SUCCESS,
+        true => 1,
+        false => 0,
     }
 }
 

@@ -4,7 +4,22 @@ use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::stat::Mode;
+
+/// Opens /dev/null for each of 0, 1 and 2 that is closed: else the next file that is opened would be
+/// taken for standard output.
+pub fn fill_standard() -> nix::Result<()> {
+    while let Some(number) = first_closed(0, 3) {
+        // The lowest that is free.
+        let opened = open(c"/dev/null", OFlag::O_RDWR, Mode::empty())?;
+        if opened != number {
+            return Err(Errno::EBADF);
+        }
+    }
+    Ok(())
+}
 
 /// Sets close-on-exec on every descriptor from `first` upwards.
 pub fn close_on_exec_from(first: u32) -> nix::Result<()> {

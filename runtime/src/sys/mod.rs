@@ -7,6 +7,8 @@ pub mod bpf;
 pub mod capabilities;
 pub mod clone;
 pub mod descriptors;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub mod entry;
 pub mod files;
 pub mod mount;
 pub mod network;

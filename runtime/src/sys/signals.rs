@@ -2,8 +2,14 @@
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 
-/// Gives the payload what a program expects: nothing blocked, and SIGPIPE deadly (Rust's start-up
-/// code ignores it, and an ignored signal survives exec).
+/// A reader that goes away shall be an error of one write, not the end of this process.
+pub fn ignore_broken_pipes() -> nix::Result<()> {
+    // SAFETY: SIG_IGN installs no code of ours.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.map(drop)
+}
+
+/// Gives the payload what a program expects: nothing blocked, and SIGPIPE deadly (an ignored signal
+/// survives exec).
 pub fn reset_for_payload() -> nix::Result<()> {
     // SAFETY: SIG_DFL installs no code of ours.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
