@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use sysc_runtime::bundle;
 use sysc_runtime::facts::{CgroupMode, Facts};
-use sysc_runtime::plan::{Attributes, Cgroup, Place, Plan, Wishes, plan};
+use sysc_runtime::plan::{Attributes, Cgroup, Filters, Place, Plan, Wishes, plan};
 
 /// Any text: it is refused, or it becomes a plan that stays within the container. Tells which.
 pub fn config(text: &[u8]) -> bool {
@@ -18,7 +18,9 @@ pub fn config(text: &[u8]) -> bool {
         is_root: true,
         rootless: false,
     };
-    match plan(&bundle, &facts, "web", Wishes::default()) {
+    // Nothing can be kept there.
+    let filters = Filters::of(Path::new("/proc/nowhere"));
+    match plan(&bundle, &facts, "web", Wishes::default(), &filters) {
         Ok(plan) => {
             holds(&plan);
             true

@@ -103,6 +103,8 @@ pub struct Request {
     pub console_socket: Option<PathBuf>,
     /// What the command line adds.
     pub wishes: plan::Wishes,
+    /// System call filters that were compiled before.
+    pub filters: plan::Filters,
     /// Descriptors for the payload.
     pub passed: crate::inside::Passed,
 }
@@ -136,7 +138,13 @@ pub struct Waiting {
 pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
     let bundle = bundle::read(&request.bundle)?;
     let facts = facts::Facts::read();
-    let mut plan = plan::plan(&bundle, &facts, request.id.as_str(), request.wishes)?;
+    let mut plan = plan::plan(
+        &bundle,
+        &facts,
+        request.id.as_str(),
+        request.wishes,
+        &request.filters,
+    )?;
     if request.wishes.rootless.unwrap_or(facts.rootless) {
         settle(&mut plan)?;
     }

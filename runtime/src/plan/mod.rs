@@ -39,7 +39,7 @@ pub use resctrl::Resctrl;
 pub use rules::{Access, DeviceKind, Rule, allow_all, plan as device_rules};
 pub use scheduling::{Affinity, MemoryPolicy, Scheduling};
 pub use scope::Scope;
-pub use seccomp::{Listener, Seccomp};
+pub use seccomp::{Filters, Listener, Seccomp};
 pub use sysctl::Sysctl;
 
 use crate::bundle::{self, Bundle, Names};
@@ -217,7 +217,13 @@ impl Plan {
 }
 
 /// Makes the plan for a container called `id`.
-pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<Plan, Error> {
+pub fn plan(
+    bundle: &Bundle,
+    facts: &Facts,
+    id: &str,
+    wishes: Wishes,
+    filters: &Filters,
+) -> Result<Plan, Error> {
     let namespaces = namespaces::plan(&bundle.linux);
     let rootless = wishes.rootless.unwrap_or(facts.rootless);
     let mut mounts = mounts::plan(
@@ -246,7 +252,7 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
         masks: masks(bundle),
         sysctls: sysctl::plan(&bundle.linux)?,
         names: bundle.names.clone(),
-        payload: with_warnings(payload(&bundle.process, &bundle.linux)?, bundle),
+        payload: with_warnings(payload(&bundle.process, &bundle.linux, filters)?, bundle),
         hooks: bundle.hooks.clone(),
         namespaces,
     })
@@ -278,9 +284,9 @@ impl Plan {
 }
 
 /// What an exec needs too: the process, and of the container what holds for each of its processes.
-pub fn payload(process: &Process, linux: &Linux) -> Result<Payload, Error> {
+pub fn payload(process: &Process, linux: &Linux, filters: &Filters) -> Result<Payload, Error> {
     let identity = identity::plan(process);
-    let seccomp = seccomp::plan(linux, process)?;
+    let seccomp = seccomp::plan(linux, process, filters)?;
     let mut remarks = identity.remarks();
     remarks.extend(seccomp.as_ref().map(Seccomp::remark));
     Ok(Payload {
@@ -378,7 +384,8 @@ mod tests {
             is_root: true,
             rootless: false,
         };
-        plan(&bundle, &facts, "web", Wishes::default())
+        let filters = Filters::of(std::path::Path::new("/proc/nowhere"));
+        plan(&bundle, &facts, "web", Wishes::default(), &filters)
     }
 
     #[test]

@@ -18,6 +18,32 @@ pub struct Instruction {
     pub operand: u32,
 }
 
+/// Instructions as bytes in the order of this machine: what libseccomp writes and we keep. A rest of
+/// fewer bytes than one takes is none.
+pub fn from_bytes(bytes: &[u8]) -> Vec<Instruction> {
+    let (instructions, _) = bytes.as_chunks::<8>();
+    instructions.iter().map(instruction).collect()
+}
+
+fn instruction([c0, c1, if_true, if_false, operand @ ..]: &[u8; 8]) -> Instruction {
+    Instruction {
+        code: u16::from_ne_bytes([*c0, *c1]),
+        if_true: *if_true,
+        if_false: *if_false,
+        operand: u32::from_ne_bytes(*operand),
+    }
+}
+
+/// The reverse of [`from_bytes`].
+pub fn to_bytes(program: &[Instruction]) -> Vec<u8> {
+    let bytes = |it: &Instruction| {
+        let [c0, c1] = it.code.to_ne_bytes();
+        let [o0, o1, o2, o3] = it.operand.to_ne_bytes();
+        [c0, c1, it.if_true, it.if_false, o0, o1, o2, o3]
+    };
+    program.iter().flat_map(bytes).collect()
+}
+
 /// Puts this process under a filter for good. With SECCOMP_FILTER_FLAG_NEW_LISTENER among `flags`
 /// the descriptor is the listener's; it closes on exec.
 pub fn load(program: &[Instruction], flags: u64) -> nix::Result<Option<OwnedFd>> {

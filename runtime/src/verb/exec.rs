@@ -29,7 +29,7 @@ pub fn exec(tools: &Tools, args: &ExecArgs, passed: Passed) -> Result<u8> {
         Some(text) => bundle::understand(&state.bundle, text),
         None => bundle::look(&state.bundle),
     };
-    let visit = visit(&bundle.with_context(told)?, args, passed).with_context(told)?;
+    let visit = visit(tools, &bundle.with_context(told)?, args, passed).with_context(told)?;
     super::remark(tools.log, &visit.payload.remarks);
     if let Some(text) = visit.payload.scheduling.affinity.remark() {
         tools.log.debug(&text);
@@ -46,10 +46,10 @@ pub fn exec(tools: &Tools, args: &ExecArgs, passed: Passed) -> Result<u8> {
     Ok(end.status())
 }
 
-fn visit(bundle: &Bundle, args: &ExecArgs, passed: Passed) -> Result<Visit> {
+fn visit(tools: &Tools, bundle: &Bundle, args: &ExecArgs, passed: Passed) -> Result<Visit> {
     let process = process(bundle, args)?;
     Ok(Visit {
-        payload: plan::payload(&process, &bundle.linux)?,
+        payload: plan::payload(&process, &bundle.linux, &tools.filters)?,
         detached: args.detach,
         handles: Handles {
             pid_file: args.pid_file.clone(),

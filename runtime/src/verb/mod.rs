@@ -29,13 +29,14 @@ use crate::cli::{Cli, CreateArgs, Verb};
 use crate::facts::Facts;
 use crate::inside::Passed;
 use crate::launch::{Handles, Request, StartedBy};
-use crate::plan::{Remark, Wishes};
+use crate::plan::{Filters, Remark, Wishes};
 use crate::record::{Id, Registry, State, default_root};
 use crate::report::{self, Log};
 
 /// What every verb has at hand.
 struct Tools<'a> {
     registry: Registry,
+    filters: Filters,
     log: &'a Log,
     rootless: Option<bool>,
     systemd_cgroup: bool,
@@ -43,8 +44,10 @@ struct Tools<'a> {
 
 /// Carries a command out; the value is the exit status.
 pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
+    let root = root(cli);
     let tools = Tools {
-        registry: Registry::new(&root(cli)),
+        registry: Registry::new(&root),
+        filters: Filters::of(&root),
         log,
         rootless: cli.global.rootless.said(),
         systemd_cgroup: cli.global.systemd_cgroup,
@@ -94,6 +97,7 @@ fn request(tools: &Tools, args: &CreateArgs, passed: Passed, start: StartedBy) -
             rootless: tools.rootless,
             systemd_cgroup: tools.systemd_cgroup,
         },
+        filters: tools.filters.clone(),
         passed,
     })
 }

@@ -13,7 +13,7 @@ use oci_spec::runtime::{
     Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall,
 };
 
-use crate::sys::seccomp::Instruction;
+use crate::sys::seccomp::{Instruction, from_bytes};
 
 /// From that many names on a search tree is worth its nodes.
 const MANY: usize = 32;
@@ -147,15 +147,5 @@ fn export(context: &ScmpFilterContext) -> std::io::Result<Vec<Instruction>> {
     file.rewind()?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    let (instructions, _) = bytes.as_chunks::<8>();
-    Ok(instructions.iter().map(instruction).collect())
-}
-
-fn instruction([c0, c1, if_true, if_false, operand @ ..]: &[u8; 8]) -> Instruction {
-    Instruction {
-        code: u16::from_ne_bytes([*c0, *c1]),
-        if_true: *if_true,
-        if_false: *if_false,
-        operand: u32::from_ne_bytes(*operand),
-    }
+    Ok(from_bytes(&bytes))
 }

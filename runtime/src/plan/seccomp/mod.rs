@@ -5,6 +5,7 @@
 
 mod check;
 mod compile;
+mod kept;
 mod newer;
 
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ use oci_spec::runtime::{Linux, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFil
 
 use super::{Error, Remark};
 use crate::sys::seccomp::Instruction;
+
+pub use kept::Filters;
 
 /// A filter and the moment for it.
 #[derive(Clone, Debug)]
@@ -45,15 +48,18 @@ impl Seccomp {
 }
 
 /// The configured filter, if any.
-pub fn plan(linux: &Linux, process: &Process) -> Result<Option<Seccomp>, Error> {
+pub fn plan(linux: &Linux, process: &Process, filters: &Filters) -> Result<Option<Seccomp>, Error> {
     let Some(config) = linux.seccomp() else {
         return Ok(None);
     };
     check::check(config)?;
-    let mut program = newer::unknown_calls(config);
-    program.extend(compile::compile(config).map_err(|reason| refused("", reason))?);
+    let program = filters.program(config, || {
+        let mut program = newer::unknown_calls(config);
+        program.extend(compile::compile(config)?);
+        Ok(program)
+    });
     Ok(Some(Seccomp {
-        program,
+        program: program.map_err(|reason| refused("", reason))?,
         flags: flags(config),
         before_identity: !process.no_new_privileges().unwrap_or(false),
         listener: listener(config),
