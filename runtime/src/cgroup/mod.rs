@@ -31,7 +31,7 @@ pub use figures::{OomWatch, figures};
 pub use freeze::{freeze, is_frozen, thaw};
 pub use hierarchy::{Hierarchy, all as hierarchies, mode, unit_in, unit_of};
 use limits::limit;
-pub use nursery::Nursery;
+pub use nursery::{Nursery, Settled};
 pub use permission::may_make;
 pub use scope::Unit;
 pub use seats::Seats;

@@ -6,9 +6,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use oci_spec::runtime::LinuxResources;
+
 use super::limits::limit;
 use super::{Error, Made, Seats, Unit, scope};
-use crate::plan::{Own, Place, Scope};
+use crate::plan::{DeviceRules, Own, Place, Scope};
 use crate::sys::clone::Child;
 
 /// A cgroup that waits for its first process.
@@ -18,6 +20,22 @@ pub enum Nursery<'a> {
     Made(Made, Seats),
     /// To be made by systemd.
     Asked(&'a Scope, &'a Own),
+}
+
+/// A container's cgroup with its first process in it.
+#[derive(Debug)]
+pub struct Settled {
+    /// What is to be removed with the container.
+    pub made: Made,
+    seats: Seats,
+}
+
+impl Settled {
+    /// Sets the rules for devices. That takes the kernel longer than all limits, and nothing uses a
+    /// device before the payload.
+    pub fn restrict(&self, rules: &DeviceRules) -> Result<(), Error> {
+        limit(&self.seats, &LinuxResources::default(), Some(rules))
+    }
 }
 
 impl Nursery<'_> {
@@ -45,7 +63,7 @@ impl Nursery<'_> {
     }
 
     /// Puts the first process in, as far as it was not born there. When that fails nothing is left.
-    pub fn admit(self, child: &Child) -> Result<Made, Error> {
+    pub fn admit(self, child: &Child) -> Result<Settled, Error> {
         let (made, seats) = match self {
             Nursery::Made(made, seats) => (made, seats),
             Nursery::Asked(scope, own) => {
@@ -61,7 +79,7 @@ impl Nursery<'_> {
             }
         };
         match seats.put(child) {
-            Ok(()) => Ok(made),
+            Ok(()) => Ok(Settled { made, seats }),
             Err(error) => Err(abandon(&made, error)),
         }
     }
@@ -86,7 +104,7 @@ pub fn open(directory: &Path) -> Option<OwnedFd> {
 
 fn furnish(made: &Made, own: &Own) -> Result<Seats, Error> {
     let furnished = Seats::make(&made.path).and_then(|seats| {
-        limit(&seats, &own.resources, Some(&own.devices))?;
+        limit(&seats, &own.resources, None)?;
         Ok(seats)
     });
     furnished.map_err(|error| abandon(made, error))

@@ -1,6 +1,7 @@
 //! Where the controllers of one cgroup have their files: the only place with version 2, one place
 //! for each hierarchy with version 1, and both kinds side by side on a hybrid host.
 
+use std::cell::OnceCell;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,8 @@ use crate::sys::clone::Child;
 pub struct Seats {
     path: PathBuf,
     all: Vec<Seat>,
+    /// What cgroup.controllers says, once somebody has asked.
+    passed_on: OnceCell<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +58,7 @@ impl Seats {
         Ok(Seats {
             path: path.to_owned(),
             all,
+            passed_on: OnceCell::new(),
         })
     }
 
@@ -70,6 +74,7 @@ impl Seats {
         Seats {
             path: path.to_owned(),
             all: hierarchy::all().into_iter().filter_map(seat).collect(),
+            passed_on: OnceCell::new(),
         }
     }
 
@@ -104,11 +109,11 @@ impl Seats {
             return Some(Found::Legacy(directory));
         }
         let directory = self.unified()?;
-        let names = std::fs::read_to_string(directory.join("cgroup.controllers")).ok()?;
+        let read = || std::fs::read_to_string(directory.join("cgroup.controllers"));
+        let names = self.passed_on.get_or_init(|| read().unwrap_or_default());
         let mut names = names.split_whitespace();
-        names
-            .any(|name| name == unified)
-            .then_some(Found::Unified(directory))
+        let is_there = names.any(|name| name == unified);
+        is_there.then_some(Found::Unified(directory))
     }
 
     /// Puts a process into the cgroup, in every hierarchy that it was not born in.

@@ -10,7 +10,7 @@ use super::{
     netdevices, rungs, sources, step,
 };
 use crate::bundle::Bundle;
-use crate::cgroup::{self, Made, Nursery};
+use crate::cgroup::{self, Nursery, Settled};
 use crate::inside::{self, StartGate, Task};
 use crate::ladder::{HostEnd, ladder};
 use crate::plan::{Cgroup, Namespaces, Place, Plan};
@@ -63,11 +63,16 @@ pub fn give(
         Ok(home) => home,
         Err(error) => return Err(undo(plan, child, None, &seen, error)),
     };
-    let made = bring_up(plan, &mut child, (&host_end, sources), &seen)
+    let meanwhile = || {
+        if let (Some(home), Cgroup::Own(own)) = (&home, &plan.cgroup) {
+            home.restrict(&own.devices)?;
+        }
+        Ok(claim.keep_config(&bundle.text)?)
+    };
+    let made = bring_up(plan, &mut child, (&host_end, sources), &seen, meanwhile)
         .and_then(|()| record(bundle, plan, request, &child, home.as_ref()))
         .and_then(|state| {
             let terminal = console.serve()?;
-            claim.keep_config(&bundle.text)?;
             claim.write(&state)?;
             request.handles.give(&child)?;
             Ok((state, terminal))
@@ -98,11 +103,17 @@ fn prepare<'a>(plan: &'a Plan, claim: &Claim) -> Result<Option<Nursery<'a>>, Err
 
 /// Everything that was done for a container that will not be. The error may learn how the child
 /// ended.
-fn undo(plan: &Plan, child: Child, home: Option<&Made>, seen: &HookState, error: Error) -> Error {
+fn undo(
+    plan: &Plan,
+    child: Child,
+    home: Option<&Settled>,
+    seen: &HookState,
+    error: Error,
+) -> Error {
     let end = kill_child(&child);
     if let Some(home) = home {
         // What cannot be removed now is removed when the name is used again.
-        let _ = home.remove();
+        let _ = home.made.remove();
     }
     if let Some(wish) = &plan.resctrl {
         let _ = resctrl::remove(&resctrl::own(wish, &seen.id));
@@ -253,7 +264,7 @@ fn borrow(namespaces: &Namespaces) -> Result<(), Error> {
 }
 
 /// What only the host may do for the child, before it does anything itself.
-fn settle(plan: &Plan, nursery: Option<Nursery>, child: &Child) -> Result<Option<Made>, Error> {
+fn settle(plan: &Plan, nursery: Option<Nursery>, child: &Child) -> Result<Option<Settled>, Error> {
     match (make_known(plan, child), nursery) {
         (Ok(()), nursery) => Ok(nursery.map(|nursery| nursery.admit(child)).transpose()?),
         (Err(error), nursery) => {
@@ -276,14 +287,15 @@ fn make_known(plan: &Plan, child: &Child) -> Result<(), Error> {
     }
 }
 
-/// The rungs up to READY.
+/// The rungs up to READY; `meanwhile` is done while the child is about its mounts.
 fn bring_up(
     plan: &Plan,
     child: &mut Child,
     (ladder, sources): (&HostEnd, Option<HostEnd>),
     seen: &HookState,
+    meanwhile: impl FnOnce() -> Result<(), Error>,
 ) -> Result<(), Error> {
-    if plan.cgroup != Cgroup::Stay {
+    if matches!(plan.cgroup, Cgroup::Own(_)) {
         rungs::unpin(child.pid)?;
     }
     if let Some(wish) = &plan.resctrl {
@@ -302,6 +314,8 @@ fn bring_up(
         listener::introduce(&plan.payload, child, number, container)
     };
     let hooks = |child: &Child| host_hooks(plan, child, seen);
+    rungs::go(ladder)?;
+    meanwhile()?;
     let ready = rungs::until_ready(ladder, child, open, hooks, introduce);
     helper.as_ref().and_then(kill_child);
     ready
@@ -326,7 +340,7 @@ fn record(
     plan: &Plan,
     request: &Request,
     child: &Child,
-    home: Option<&Made>,
+    home: Option<&Settled>,
 ) -> Result<State, Error> {
     let process = |pid| ProcessId::of(pid).map_err(|error| step("look at the child", error));
     Ok(State {
@@ -340,8 +354,8 @@ fn record(
         rootfs: bundle.rootfs.clone(),
         created: crate::clock::now(),
         owner: getuid().as_raw(),
-        cgroup: home.map(|home| home.path.clone()),
-        unit: home.and_then(|home| home.unit.clone()),
+        cgroup: home.map(|home| home.made.path.clone()),
+        unit: home.and_then(|home| home.made.unit.clone()),
         resctrl: match &plan.resctrl {
             Some(wish) => resctrl::own(wish, request.id.as_str()),
             None => Vec::new(),

@@ -224,6 +224,7 @@ fn bring_up(
     }
     rungs::schedule(&visit.payload, child.pid)?;
     let introduce = |child: &Child, number| introduce(state, &visit.payload, child, number);
+    rungs::go(ladder)?;
     rungs::until_ready(ladder, child, |_| Ok(()), |_| Ok(()), introduce)?;
     visit.handles.give(child)
 }

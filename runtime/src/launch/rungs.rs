@@ -88,7 +88,7 @@ pub fn await_successor(
     }
 }
 
-/// Lets the child set up; `sources` and `hooks` are what it may ask for on its way, and `listener`
+/// Follows the child while it sets up; `sources` and `hooks` are what it may ask for on its way, and `listener`
 /// takes a descriptor of its away to who listens to its filter. Another process may go on in its
 /// place; then that one is `child`.
 pub fn until_ready(
@@ -98,7 +98,6 @@ pub fn until_ready(
     hooks: impl Fn(&Child) -> Result<(), Error>,
     listener: impl Fn(&Child, RawFd) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    go(ladder)?;
     let mut sources = Some(sources);
     loop {
         match listen(ladder)? {

@@ -53,13 +53,12 @@ pub fn set(effective: u64, permitted: u64, inheritable: u64) -> nix::Result<()> 
 
 /// Drops everything but `kept` from the bounding set.
 pub fn bound(kept: u64) -> nix::Result<()> {
-    for number in 0..u64::BITS {
-        match prctl(libc::PR_CAPBSET_READ, number.into(), 0) {
+    for number in (0..u64::BITS).filter(|number| kept & 1 << number == 0) {
+        match prctl(libc::PR_CAPBSET_DROP, number.into(), 0) {
             // The kernel knows no more.
             Err(Errno::EINVAL) => break,
-            Ok(1) if kept & 1 << number == 0 => {
-                prctl(libc::PR_CAPBSET_DROP, number.into(), 0)?;
-            }
+            // Who may drop none may yet lack this one already.
+            Err(Errno::EPERM) if prctl(libc::PR_CAPBSET_READ, number.into(), 0) == Ok(0) => {}
             other => drop(other?),
         }
     }
