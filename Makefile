@@ -26,9 +26,9 @@ test: cargo deps check unit e2e ## everything that is checked
 build: build-deps cargo ## both programs, into target/dist
 	cargo build --release -p sysc
 	SYSC_COMMIT=$$(git rev-parse --short=12 HEAD) \
-	RUSTFLAGS='-C target-feature=+crt-static' LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH=/usr/lib/$(ARCH)-linux-gnu \
-		cargo build --release -p sysc-runtime --target $(TARGET)
-	install -D -t $(DIST) $(BUILD)/release/sysc $(BUILD)/$(TARGET)/release/sysc-runtime
+	RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static' LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH=/usr/lib/$(ARCH)-linux-gnu \
+		cargo build --profile runtime -p sysc-runtime --target $(TARGET)
+	install -D -t $(DIST) $(BUILD)/release/sysc $(BUILD)/$(TARGET)/runtime/sysc-runtime
 
 check: deps cargo ## formatting and lints
 	cargo fmt --all --check
