@@ -23,6 +23,8 @@ Examples:
   sysc install registry.example.com/etcd:3
   systemctl start etcd-3
   sysc status etcd-3
+  sysc update etcd-3
+  sysc rollback etcd-3
   sysc uninstall etcd-3
 
 Files:
@@ -32,7 +34,8 @@ Files:
   /var/lib/containers/atomic           deployments, and by default the OSTree repository
 
 Exit status: 0 done; 1 failed, and nothing was changed or left; 2 wrong usage;
-3 'status' of a container whose service is not running; 130 or 143 interrupted.";
+3 'status' of a container whose service is not running; 4 a new generation did not do and was
+taken back; 130 or 143 interrupted.";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -46,6 +49,21 @@ pub enum Verb {
     /// The image stays in the repository, and so does the service's data. Files that were
     /// changed since they were written are kept and named.
     Uninstall(Uninstall),
+    /// Update containers: pull, prepare beside what runs, switch, restart what ran
+    ///
+    /// Values and all that was asked for at installation are kept. A service that does not come up
+    /// is taken back to the generation before, and the exit status is 4.
+    Update(Update),
+    /// Switch to what 'update --stage' has prepared
+    Switch(Switch),
+    /// Go back to an earlier generation, with its unit, host files and values; twice returns
+    ///
+    /// Data is never touched. Without NAME, the only container that there is.
+    Rollback(Rollback),
+    /// Show a container's generations: image, when, why, and what changed
+    History(History),
+    /// Hold a container's updates off, or let them through again
+    Hold(Hold),
     /// Fetch an image into the repository without installing it
     Pull(Pull),
     /// Run an image once in the foreground, or a command in a container
@@ -176,6 +194,72 @@ pub struct Exec {
     /// What to run, with its arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     pub command: Vec<String>,
+}
+
+/// Options of `sysc update`.
+#[derive(Debug, Args)]
+pub struct Update {
+    /// Update every container that is not held; go on after a failure and tell all at the end
+    #[arg(long, conflicts_with_all = ["names", "rebase", "set", "set_file"])]
+    pub all: bool,
+    /// Take this image from now on, instead of a newer one from where the present one came
+    #[arg(long, value_name = "IMAGE")]
+    pub rebase: Option<String>,
+    /// Values that shall be other than they are.
+    #[command(flatten)]
+    pub values: Values,
+    /// Pull and prepare only; 'sysc switch' or the next boot switches
+    #[arg(long)]
+    pub stage: bool,
+    /// User and password for the registry, instead of those in auth.json
+    #[arg(
+        long,
+        value_name = "USER:PASSWORD",
+        env = "SYSC_SRC_CREDS",
+        hide_env_values = true
+    )]
+    pub src_creds: Option<String>,
+    /// The containers
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub names: Vec<String>,
+}
+
+/// Options of `sysc switch`.
+#[derive(Debug, Args)]
+pub struct Switch {
+    /// The containers; all that have something staged, if none is named
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// Options of `sysc rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Go to this generation instead of the one before
+    #[arg(long, value_name = "GENERATION")]
+    pub to: Option<u64>,
+    /// The container
+    pub name: Option<String>,
+}
+
+/// Options of `sysc history`.
+#[derive(Debug, Args)]
+pub struct History {
+    /// Text or JSON.
+    #[command(flatten)]
+    pub output: Json,
+    /// The container
+    pub name: String,
+}
+
+/// Options of `sysc hold`.
+#[derive(Debug, Args)]
+pub struct Hold {
+    /// Let updates through again
+    #[arg(long)]
+    pub release: bool,
+    /// The container
+    pub name: String,
 }
 
 /// Options of `sysc info`.

@@ -30,6 +30,16 @@ pub fn replace_link(path: &Path, target: &Path) -> io::Result<()> {
     switch(path, |temporary| symlink(target, temporary))
 }
 
+/// Makes the directory `path`, and those above it, if it is not there, with exactly the
+/// permissions `mode`. Its name is as durable as the caller makes it.
+pub fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+    std::fs::create_dir_all(path)?;
+    if path.metadata()?.permissions().mode() & 0o7777 != mode {
+        std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
 /// Removes the file or link `path` for good. `false`: there was none.
 pub fn remove(path: &Path) -> io::Result<bool> {
     match std::fs::remove_file(path) {

@@ -12,8 +12,8 @@ pub const FILE: &str = "/etc/sysc/sysc.toml";
 const ATOMIC_FILE: &str = "/etc/atomic.conf";
 
 /// The settings of one run, checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The OSTree repository (`$ATOMIC_OSTREE_REPO`).
     pub repository: Option<PathBuf>,
@@ -21,6 +21,19 @@ pub struct Settings {
     pub deployments: Option<PathBuf>,
     /// The OCI runtime that units call; without it the `sysc-runtime` beside this program.
     pub runtime: Option<PathBuf>,
+    /// How many generations of a container stay, the current one among them; at least 1.
+    pub generations: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            repository: None,
+            deployments: None,
+            runtime: None,
+            generations: 2,
+        }
+    }
 }
 
 /// Why the settings cannot be used.
@@ -43,6 +56,12 @@ pub enum Error {
         /// Line and reason.
         #[source]
         source: Box<toml::de::Error>,
+    },
+    /// Not even the current generation would stay.
+    #[error("'generations' in '{path}' must be at least 1, which is the current one")]
+    NoGeneration {
+        /// The settings file.
+        path: PathBuf,
     },
     /// A directory that depends on where sysc is called from.
     #[error("'{path}', from {origin}, is not an absolute path")]
@@ -105,6 +124,11 @@ impl Settings {
             path: file.to_owned(),
             source: Box::new(source),
         })?;
+        if settings.generations == 0 {
+            return Err(Error::NoGeneration {
+                path: file.to_owned(),
+            });
+        }
         let origin = format!("'{}'", file.display());
         for path in [
             &settings.repository,
@@ -199,6 +223,11 @@ mod tests {
             read("repository = 'a'", &[]),
             Err(Error::Relative { .. })
         ));
+        assert!(matches!(
+            read("generations = 0", &[]),
+            Err(Error::NoGeneration { .. })
+        ));
+        assert_eq!(read("generations = 5", &[]).unwrap().generations, 5);
         let variables = [("ATOMIC_OSTREE_CHECKOUT_PATH", "a/b")];
         assert!(matches!(read("", &variables), Err(Error::Relative { .. })));
     }

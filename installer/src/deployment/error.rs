@@ -29,6 +29,31 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// A journal is not what it should be.
+    #[error("the journal '{path}' cannot be understood")]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// Line and reason.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A step that does not lead on from where a container stands.
+    #[error("a container that is {from:?} cannot {step:?}")]
+    WrongMove {
+        /// Where it stands.
+        from: super::State,
+        /// The step.
+        step: super::Move,
+    },
+    /// A deployment that is to be removed still has processes.
+    #[error("'{path}' is still used by process {pid}; it is removed after that has ended")]
+    InUse {
+        /// The deployment.
+        path: PathBuf,
+        /// The process.
+        pid: u32,
+    },
     /// An `info` record of a later sysc.
     #[error(
         "the record '{path}' has format {format}, which a later version of sysc wrote\n\
@@ -72,6 +97,9 @@ pub enum Error {
         /// The mount point below it.
         mount: PathBuf,
     },
+    /// A record names a container as none can be called.
+    #[error(transparent)]
+    Name(#[from] super::InvalidName),
     /// The tree could not be taken out of the repository.
     #[error(transparent)]
     Store(#[from] crate::store::Error),

@@ -1,12 +1,13 @@
 //! One `sysc` at a time: an exclusive lock for everything that changes deployments.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 
 use super::Error;
+use crate::durable;
 
 /// Holds the lock until it is dropped; the kernel drops it when the process ends, however that
 /// happens.
@@ -79,8 +80,7 @@ fn is_at(lock: &File, path: &Path) -> std::io::Result<bool> {
 
 /// Images hold set-uid files of root's, some of them old: nobody else may reach them.
 fn make_private(storage: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(storage)?;
-    std::fs::set_permissions(storage, Permissions::from_mode(0o700))
+    durable::make_dir(storage, 0o700)
 }
 
 fn block(mut file: File) -> nix::Result<Flock<File>> {

@@ -16,7 +16,9 @@
 //!     info                  what this is: names, serial, values, checksums
 //! .NAME.tmp-SERIAL/         being built; becomes a slot by a rename
 //! .NAME.trash-SERIAL/       being removed
-//! .storage/                 lock, serial counter, installation id, ledgers, the repository
+//! .journal/NAME.json        which generations were current, and what is under way
+//! .storage/                 lock, serial counter, installation id, the repository
+//!     ledger/NAME.json      what was written on the host
 //! ```
 //!
 //! Which of container and slot a path is, its kind and `info` tell, never its spelling: a
@@ -27,19 +29,25 @@ mod draft;
 mod error;
 mod info;
 mod installation;
+mod journal;
 mod list;
 mod lock;
 mod name;
 mod remove;
 mod serial;
+mod state;
+mod usage;
 
 pub use current::{drop_current, make_current};
 pub use draft::{Contents, Draft};
 pub use error::Error;
 pub use info::{Info, Setup};
 pub use installation::{id as installation, known_id as known_installation};
+pub use journal::{Brief, Event, Intent, Journal, Why};
 pub use list::{Container, Deployment, Deployments, Survey, is_slot_of};
 pub use lock::Lock;
 pub use name::{ContainerName, InvalidName};
 pub use remove::remove;
 pub use serial::{next as next_serial, upcoming as upcoming_serial};
+pub use state::{Move, State};
+pub use usage::is_used;

@@ -10,6 +10,12 @@ pub fn capabilities() -> Vec<String> {
     found.iter().map(ToString::to_string).collect()
 }
 
+/// The id of this boot; empty where the kernel does not tell.
+pub fn boot_id() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    text.map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
 /// This process acts as root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()

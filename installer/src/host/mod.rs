@@ -8,7 +8,7 @@ mod runtime;
 mod systemd;
 mod tmpfiles;
 
-pub use facts::{capabilities, is_root};
+pub use facts::{boot_id, capabilities, is_root};
 pub use runtime::{find_runtime, run_runtime, runs};
 pub use systemd::{Systemd, UnitState};
 pub use tmpfiles::create as create_tmpfiles;

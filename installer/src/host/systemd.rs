@@ -53,6 +53,20 @@ impl Systemd {
         run("systemctl", &["start", "--", unit]).map(drop)
     }
 
+    /// `unit` runs, or is on the way to it.
+    pub fn is_running(&self, unit: &str) -> Result<bool, Error> {
+        let state = self.show(unit)?;
+        let running = ["active", "activating", "reloading"];
+        Ok(running.contains(&state.get("ActiveState")))
+    }
+
+    /// Stops `unit` if it runs, and starts it, as one job; waits until it is up.
+    pub fn restart(&self, unit: &str) -> Result<(), Error> {
+        // A start limit is counted for what went before, too.
+        self.reset_failed(unit);
+        run("systemctl", &["restart", "--", unit]).map(drop)
+    }
+
     /// Stops `unit` and waits for it. No effect on one that does not run.
     pub fn stop(&self, unit: &str) -> Result<(), Error> {
         run("systemctl", &["stop", "--", unit]).map(drop)

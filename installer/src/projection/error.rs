@@ -45,6 +45,12 @@ pub enum Error {
         #[source]
         source: crate::host::Error,
     },
+    /// There is no former generation.
+    #[error("there is no former generation of '{name}' to go back to")]
+    NothingBefore {
+        /// The container.
+        name: String,
+    },
     /// More than one change failed; the others were made.
     #[error("{}", list(.0))]
     Several(Vec<Error>),

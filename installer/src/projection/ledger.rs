@@ -115,7 +115,7 @@ impl Ledger {
         let path = file(storage, &self.name);
         let failed = |source| Error::io("write", &path, source);
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(failed)?;
+            durable::make_dir(parent, 0o700).map_err(failed)?;
         }
         let text = serde_json::to_vec_pretty(self).map_err(|source| Error::Ledger {
             path: path.clone(),

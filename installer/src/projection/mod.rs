@@ -9,12 +9,18 @@
 mod apply;
 mod change;
 mod error;
+mod keep;
 mod ledger;
 mod plan;
+mod project;
 mod recover;
+mod stop;
+mod switch;
 mod want;
 
 pub use change::Change;
 pub use error::Error;
+pub use keep::{clean, evictable};
 pub use ledger::Ledger;
-pub use recover::{Recovered, clean, project, recover};
+pub use recover::{Recovered, recover};
+pub use switch::{Done, Site, carry_on, choose};

@@ -3,10 +3,12 @@
 //! Results go to standard output, in words or as JSON; progress, notes and warnings go to
 //! standard error, so that `--json` output stays whole.
 
+mod date;
 mod diff;
 mod progress;
 mod table;
 
+pub use date::date;
 pub use diff::diff;
 pub use progress::{LayerProgress, PullProgress, size};
 pub use table::table;

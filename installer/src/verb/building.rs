@@ -15,9 +15,10 @@ use crate::interrupt;
 use crate::store::Owner;
 
 /// Builds `generation` beside the live ones. It is complete when this returns, and nothing counts
-/// on it yet.
+/// on it yet. Those that give way to it go when nothing can fail any more but the last rename.
 pub(super) fn build(
     generation: &Generation,
+    gives_way: &[Deployment],
     session: &Session,
     access: &HostAccess,
 ) -> anyhow::Result<Deployment> {
@@ -69,6 +70,9 @@ pub(super) fn build(
         info: &info,
     })?;
     interrupt::check()?;
+    for former in gives_way {
+        deployment::remove(&former.dir, former.info.serial)?;
+    }
     Ok(draft.complete(info)?)
 }
 

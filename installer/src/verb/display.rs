@@ -39,6 +39,7 @@ pub(super) fn run(
         name,
         image: &image,
         typed: values::typed(&options.values, &given),
+        former: installed.as_ref(),
         user_values: kept(installed.as_ref(), given),
         setup,
         once: false,
@@ -64,13 +65,13 @@ pub(super) fn run(
         }
     }
     let pieces = pieces(&rendered, &generation.slot, name, session);
-    match installed {
+    match &installed {
         None => pieces.iter().for_each(|piece| {
             session
                 .report
                 .say(format_args!("# {}\n{}", piece.path.display(), piece.text));
         }),
-        Some(installed) => say_changes(&pieces, &installed, session)?,
+        Some(installed) => say_changes(&pieces, installed, session)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,7 @@ use super::rendering::Generation;
 use super::session::{HostAccess, Session, require_root};
 use super::values;
 use crate::cli::{self, Install};
-use crate::deployment::{ContainerName, Deployment, Info, Setup, drop_current, make_current};
+use crate::deployment::{ContainerName, Deployment, Info, Setup, Why, drop_current};
 use crate::exports::{self, Network};
 use crate::interrupt;
 use crate::projection;
@@ -65,10 +65,11 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
         typed,
         setup,
         once: false,
+        former: None,
         serial: building::take_serial(&name, session, &access)?,
         slot: session.deployments.free_slot(&name),
     };
-    building::build(&generation, session, &access)
+    building::build(&generation, &[], session, &access)
         .and_then(|deployment| switch(&deployment, &name, session, &access))
         .map_err(|error| undo(error, &name, session, &access))?;
     drop(guard);
@@ -187,10 +188,9 @@ fn switch(
     session: &Session,
     access: &HostAccess,
 ) -> anyhow::Result<()> {
-    make_current(&session.deployments, deployment)?;
-    let changes = projection::project(&session.places, &access.systemd, name)
+    let done = projection::choose(&session.site(access), deployment, Why::Install)
         .with_context(|| format!("cannot install '{name}' on this host"))?;
-    session.tell_changes(&changes);
+    session.tell_changes(&done.changes);
     interrupt::check()?;
     Ok(())
 }
@@ -205,7 +205,7 @@ fn undo(
     let undone = drop_current(&session.deployments, name)
         .map_err(anyhow::Error::new)
         .and_then(|_| {
-            projection::project(&session.places, &access.systemd, name)?;
+            projection::carry_on(&session.site(access), name)?;
             Ok(access.clean(session)?)
         });
     match undone {

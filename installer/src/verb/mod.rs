@@ -2,7 +2,10 @@
 
 mod atomic;
 mod building;
+mod choosing;
 mod display;
+mod history;
+mod hold;
 mod image_files;
 mod images;
 mod info;
@@ -11,10 +14,13 @@ mod list;
 mod once;
 mod pull;
 mod rendering;
+mod rollback;
 mod run;
 mod session;
 mod status;
+mod switch;
 mod uninstall;
+mod update;
 mod values;
 
 use std::process::ExitCode;
@@ -38,6 +44,11 @@ fn ours(cli: Cli, session: Session) -> anyhow::Result<ExitCode> {
     match cli.verb {
         Verb::Install(options) => install::run(&options, &session),
         Verb::Uninstall(options) => uninstall::run(&options, &session),
+        Verb::Update(options) => update::run(&options, &session),
+        Verb::Switch(options) => switch::run(&options, &session),
+        Verb::Rollback(options) => rollback::run(&options, &session),
+        Verb::History(options) => history::run(&options, &session),
+        Verb::Hold(options) => hold::run(&options, &session),
         Verb::Pull(options) => pull::run(&options, &session),
         Verb::Info(options) => info::run(&options, &session),
         Verb::Run(options) => run::run(&options, &session),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::image_files::StoredFiles;
 use super::session::Session;
-use crate::deployment::{ContainerName, Setup};
+use crate::deployment::{ContainerName, Deployment, Setup};
 use crate::exports::{
     self, Exports, Host, ImageFiles, LocalExports, LocalRoot, Overlaid, Owner, Rendered, Request,
     SourceKind,
@@ -33,6 +33,8 @@ pub(super) struct Generation<'a> {
     pub once: bool,
     pub serial: u64,
     pub slot: PathBuf,
+    /// The generation that it follows, at an update.
+    pub former: Option<&'a Deployment>,
 }
 
 /// Renders everything that `generation` consists of besides its root file system.
@@ -50,7 +52,8 @@ pub(super) fn render(
             read_exports(generation, &root)?
         }
     };
-    let host = host_values(&generation.setup, session)?;
+    let host = host_values(generation, session)?;
+    let carried = carried(generation.former)?;
     let request = Request {
         name: generation.name.as_str(),
         serial: generation.serial,
@@ -62,7 +65,7 @@ pub(super) fn render(
         network: generation.setup.network,
         user_values: &generation.user_values,
         host: &host,
-        carried: &[],
+        carried: &carried,
         source: &kind_of_source,
         folder: &|path| folder(tree, path),
     };
@@ -100,8 +103,27 @@ fn read_exports(generation: &Generation, image: &dyn ImageFiles) -> anyhow::Resu
     Exports::read(&both).with_context(|| format!("with '{}' on top of /exports", dir.display()))
 }
 
+/// The directories that the former generation had made: they exist now, and yet are still to be
+/// made, after each boot.
+fn carried(former: Option<&Deployment>) -> anyhow::Result<Vec<String>> {
+    let Some(former) = former else {
+        return Ok(Vec::new());
+    };
+    let path = former
+        .dir
+        .join(format!("tmpfiles-{}.conf", former.info.name));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(exports::directories(&text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| format!("cannot read '{}'", path.display())),
+    }
+}
+
 /// What this host gives to templates.
-fn host_values(setup: &Setup, session: &Session) -> anyhow::Result<Host> {
+fn host_values(generation: &Generation, session: &Session) -> anyhow::Result<Host> {
+    let kept = |former: &Deployment| former.info.values.get("UUID").cloned();
+    let kept = generation.former.and_then(kept);
+    let setup = &generation.setup;
     let installer = std::env::current_exe().context("cannot tell where this program is")?;
     let runtime = match &setup.runtime {
         Some(runtime) => runtime.clone(),
@@ -113,7 +135,7 @@ fn host_values(setup: &Setup, session: &Session) -> anyhow::Result<Host> {
         conf_directory: "/etc".to_owned(),
         runtime: runtime.to_string_lossy().into_owned(),
         installer: installer.to_string_lossy().into_owned(),
-        uuid: uuid::Uuid::new_v4().to_string(),
+        uuid: kept.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
         capabilities: host::capabilities(),
         uid: 0,
         gid: 0,

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::deployment::{self, ContainerName, Deployments, Lock};
+use crate::deployment::{self, Brief, ContainerName, Deployment, Deployments, Journal, Lock};
 use crate::host::{self, Systemd};
 use crate::places::Places;
-use crate::projection::{self, Change, Recovered};
+use crate::projection::{self, Change, Recovered, Site};
 use crate::report::Report;
 use crate::settings::{self, Settings};
 use crate::store::Store;
@@ -36,7 +36,7 @@ pub(super) struct HostAccess {
 impl HostAccess {
     /// Removes what no container needs any more.
     pub fn clean(&self, session: &Session) -> Result<Vec<deployment::Error>, projection::Error> {
-        projection::clean(&session.places, &self.store)
+        projection::clean(&session.site(self), &self.store)
     }
 }
 
@@ -98,18 +98,28 @@ impl<'a> Session<'a> {
             systemd,
             _store_access: store_access,
         };
-        let recovered = projection::recover(&self.places, &access.systemd, &access.store)
+        let recovered = projection::recover(&self.site(&access), &access.store)
             .context("cannot finish what an earlier command left")?;
         self.tell(recovered);
         Ok(access)
     }
 
+    /// Where projections are made.
+    pub fn site<'b>(&'b self, access: &'b HostAccess) -> Site<'b> {
+        Site {
+            places: &self.places,
+            systemd: &access.systemd,
+            keep: self.settings.generations,
+        }
+    }
+
     /// What recovery did, and what it could not do.
     pub fn tell(&self, recovered: Recovered) {
-        for name in recovered.projected {
+        for (name, changes) in recovered.projected {
             self.report.note(format_args!(
                 "finished what an earlier command left of '{name}'"
             ));
+            self.tell_changes(&changes);
         }
         for (name, error) in recovered.failed {
             let error = anyhow::Error::new(error);
@@ -129,7 +139,11 @@ impl<'a> Session<'a> {
     /// What could not be removed yet.
     pub fn tell_kept(&self, kept: Vec<deployment::Error>) {
         for error in kept {
-            self.report.warn(error);
+            match error {
+                // That is as it should be, and ends by itself.
+                deployment::Error::InUse { .. } => self.report.note(error),
+                error => self.report.warn(error),
+            }
         }
     }
 
@@ -183,6 +197,36 @@ pub(super) fn require_root(verb: &str) -> anyhow::Result<()> {
     bail!(
         "'sysc {verb}' changes the system and needs root\nhelp: call it as root, for example with sudo"
     )
+}
+
+/// What everybody may know of a container, and its deployment where that can be read. Others than
+/// root, and anybody where a record is damaged, are told what the journal says.
+pub(super) fn brief(
+    name: &ContainerName,
+    current: Result<Deployment, deployment::Error>,
+    session: &Session,
+) -> anyhow::Result<(Brief, Option<Deployment>)> {
+    let unreadable = match current {
+        Ok(current) => return Ok((Brief::of(&current.info, &current.dir), Some(current))),
+        Err(error) => error,
+    };
+    let journal = Journal::read(&session.places.storage(), name)?;
+    let last = journal.and_then(|mut journal| journal.events.pop());
+    match last {
+        Some(event) => {
+            if host::is_root() {
+                session.report.warn(unreadable);
+            }
+            Ok((event.generation, None))
+        }
+        None => Err(unreadable.into()),
+    }
+}
+
+/// The current deployment of `name`, which must have one.
+pub(super) fn current(name: &ContainerName, session: &Session) -> anyhow::Result<Deployment> {
+    let current = session.deployments.current(name)?;
+    current.ok_or_else(|| no_container(name))
 }
 
 /// A name that nothing is installed under.

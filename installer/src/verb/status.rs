@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::session::{Session, no_container};
+use super::session::{self, Session, no_container};
 use crate::cli::Status;
-use crate::deployment::{ContainerName, Deployment};
+use crate::deployment::{Brief, ContainerName, Deployment, Journal};
 use crate::host::{Systemd, UnitState};
 
 /// As `systemctl status` exits for a unit that is not active.
@@ -14,18 +14,22 @@ const NOT_RUNNING: u8 = 3;
 
 pub(super) fn run(options: &Status, session: &Session) -> anyhow::Result<ExitCode> {
     let name = ContainerName::parse(&options.name)?;
-    let current = session.deployments.current(&name)?;
-    let container = current.ok_or_else(|| no_container(&name))?;
+    let current = session.deployments.current(&name).transpose();
+    let current = current.ok_or_else(|| no_container(&name))?;
+    let (brief, deployment) = session::brief(&name, current, session)?;
+    let journal = Journal::open(&session.places.storage(), &name)?;
     let unit = match Systemd::connect() {
         Ok(systemd) => systemd.show(&format!("{name}.service"))?,
         Err(_) => UnitState::default(),
     };
     if options.output.json {
-        session.report.json(&as_json(&container, &unit));
+        session.report.json(&as_json(&brief, &journal, &unit));
     } else {
-        session.report.say(as_text(&container, &unit));
+        session
+            .report
+            .say(as_text(&brief, deployment.as_ref(), &journal, &unit));
     }
-    let fine = unit.get("ActiveState") == "active" || !container.info.has_container_service;
+    let fine = unit.get("ActiveState") == "active" || !brief.has_container_service;
     Ok(if fine {
         ExitCode::SUCCESS
     } else {
@@ -33,8 +37,12 @@ pub(super) fn run(options: &Status, session: &Session) -> anyhow::Result<ExitCod
     })
 }
 
-fn as_text(container: &Deployment, unit: &UnitState) -> String {
-    let info = &container.info;
+fn as_text(
+    brief: &Brief,
+    deployment: Option<&Deployment>,
+    journal: &Journal,
+    unit: &UnitState,
+) -> String {
     let since = match unit.get("ActiveState") {
         "active" => unit.get("ActiveEnterTimestamp"),
         _ => unit.get("InactiveEnterTimestamp"),
@@ -44,11 +52,11 @@ fn as_text(container: &Deployment, unit: &UnitState) -> String {
         state = format!("{state} since {since}");
     }
     let mut lines = vec![
-        ("Image", info.image.clone()),
-        ("Digest", format!("sha256:{}", info.revision)),
+        ("Image", brief.image.clone()),
+        ("Digest", format!("sha256:{}", brief.revision)),
         (
             "Generation",
-            format!("{} ({})", info.serial, container.dir.display()),
+            format!("{} ({})", brief.serial, brief.deployment.display()),
         ),
         (
             "Unit",
@@ -72,12 +80,22 @@ fn as_text(container: &Deployment, unit: &UnitState) -> String {
         );
         lines.push(("Last exit", result));
     }
-    let values: Vec<_> = info
-        .user_values
-        .keys()
+    if let Some(staged) = journal.staged {
+        lines.push(("Staged", format!("generation {staged}")));
+    }
+    if journal.hold {
+        lines.push(("Held", "no update before 'sysc hold --release'".to_owned()));
+    }
+    if let Some((event, reason)) = journal.rejected().last() {
+        let serial = event.generation.serial;
+        lines.push(("Rejected", format!("generation {serial}: {reason}")));
+    }
+    let values: Vec<_> = deployment
+        .into_iter()
+        .flat_map(|deployment| deployment.info.user_values.keys())
         .map(|name| (name.as_str(), "set at install"))
         .collect();
-    let mut text = info.name.clone();
+    let mut text = brief.name.clone();
     for (key, value) in lines
         .iter()
         .map(|(key, value)| (*key, value.as_str()))
@@ -88,17 +106,23 @@ fn as_text(container: &Deployment, unit: &UnitState) -> String {
     text
 }
 
-fn as_json(container: &Deployment, unit: &UnitState) -> Value {
-    let info = &container.info;
+fn as_json(brief: &Brief, journal: &Journal, unit: &UnitState) -> Value {
     json!({
-        "name": info.name,
-        "image": info.image,
-        "digest": format!("sha256:{}", info.revision),
-        "source": info.source,
-        "generation": info.serial,
-        "deployment": container.dir,
-        "created": info.created,
-        "runtime": info.runtime,
+        "name": brief.name,
+        "image": brief.image,
+        "digest": format!("sha256:{}", brief.revision),
+        "source": brief.source,
+        "generation": brief.serial,
+        "deployment": brief.deployment,
+        "staged": journal.staged,
+        "hold": journal.hold,
+        "rejected": journal.rejected().iter().map(|(event, reason)| json!({
+            "generation": event.generation.serial,
+            "digest": format!("sha256:{}", event.generation.revision),
+            "reason": reason,
+        })).collect::<Vec<_>>(),
+        "created": brief.created,
+        "runtime": brief.runtime,
         "unit": unit.get("FragmentPath"),
         "enabled": unit.get("UnitFileState"),
         "state": unit.word(),

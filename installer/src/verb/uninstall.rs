@@ -25,9 +25,9 @@ pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<Exit
     if !dropped && Ledger::read(&session.places.storage(), name.as_str())?.is_none() {
         return Err(no_container(&name));
     }
-    let changes = projection::project(&session.places, &access.systemd, &name)
+    let done = projection::carry_on(&session.site(&access), &name)
         .with_context(|| format!("'{name}' is not wholly uninstalled; call the same again"))?;
-    session.tell_changes(&changes);
+    session.tell_changes(&done.changes);
     session.tell_kept(access.clean(session)?);
     drop(guard);
     session.report.say(format_args!("uninstalled '{name}'"));

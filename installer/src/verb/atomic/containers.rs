@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::grammar::List;
 use super::time;
 use crate::cli;
-use crate::deployment::{ContainerName, Info, is_slot_of};
+use crate::deployment::{Brief, ContainerName, Info, is_slot_of};
 use crate::host::Systemd;
 use crate::verb::list::state;
 use crate::verb::session::{Session, no_container};
@@ -75,7 +75,7 @@ pub(super) fn list(options: &List, session: &Session) -> anyhow::Result<ExitCode
     for (_, current) in session.deployments.containers()? {
         match current {
             Ok(current) => {
-                let state = state(&current.info, systemd.as_ref())?;
+                let state = state(&Brief::of(&current.info, &current.dir), systemd.as_ref())?;
                 lines.push(Line {
                     info: current.info,
                     state,
