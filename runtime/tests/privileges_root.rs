@@ -53,6 +53,17 @@ fn another_user_keeps_what_is_ambient() {
     assert_eq!(sets(&out), [KILL, KILL, KILL, KILL | SYSLOG, KILL]);
 }
 
+/// It may be the cause of what fails later.
+#[test]
+fn unknown_capabilities_are_told_of_a_failure_too() {
+    let rig = Rig::new();
+    rig.config(|config| config["process"]["capabilities"]["bounding"] = json!(["CAP_OF_TOMORROW"]));
+    let ended = rig.args(&["/no/such"]).run();
+    let lines: Vec<&str> = ended.err.lines().collect();
+    assert!(lines[0].contains("[CAP_OF_TOMORROW]"), "{}", ended.err);
+    assert!(lines[1].contains("'/no/such'"), "{}", ended.err);
+}
+
 #[test]
 fn unknown_capabilities_are_passed_over() {
     let rig = Rig::new();

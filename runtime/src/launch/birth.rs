@@ -82,7 +82,6 @@ pub fn give(
             child,
             state,
             terminal,
-            remarks: plan.payload.remarks.clone(),
             ladder: host_end,
         }),
         Err(error) => Err(undo(plan, child, home.as_ref(), &seen, error)),

@@ -1,6 +1,6 @@
 //! Our side of the clone.
 //!
-//! In: a [`Request`]. Out: a [`Waiting`] container, set up and recorded, whose payload is held before
+//! In: a [`Request`]. Out: first a [`Prepared`] one, then a [`Waiting`] container, set up and recorded, whose payload is held before
 //! its exec. This room sees the host and never a path inside the container. Whatever fails here is
 //! undone here: no process, cgroup or record is left.
 
@@ -129,13 +129,19 @@ pub struct Waiting {
     pub state: State,
     /// Its terminal, when that is ours to serve.
     pub terminal: Option<Terminal>,
-    /// What the user is to be told.
-    pub remarks: Vec<plan::Remark>,
     ladder: HostEnd,
 }
 
-/// Makes a container up to the point where the payload could be executed.
-pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
+/// A container that is understood, and nothing of it made.
+#[derive(Debug)]
+pub struct Prepared {
+    request: Request,
+    bundle: bundle::Bundle,
+    plan: plan::Plan,
+}
+
+/// Decides what will be done.
+pub fn prepare(request: Request) -> Result<Prepared, Error> {
     let bundle = bundle::read(&request.bundle)?;
     let facts = facts::Facts::read();
     let mut plan = plan::plan(
@@ -155,13 +161,34 @@ pub fn create(registry: &Registry, request: Request) -> Result<Waiting, Error> {
         let nothing = "'process' is missing from config.json: there is nothing to run";
         return Err(Error::Usage(nothing));
     }
+    Ok(Prepared {
+        request,
+        bundle,
+        plan,
+    })
+}
+
+impl Prepared {
+    /// What the user is to be told, also if it fails.
+    pub fn remarks(&self) -> &[plan::Remark] {
+        &self.plan.payload.remarks
+    }
+}
+
+/// Makes a container up to the point where the payload could be executed.
+pub fn create(registry: &Registry, prepared: &Prepared) -> Result<Waiting, Error> {
+    let Prepared {
+        request,
+        bundle,
+        plan,
+    } = prepared;
     let detached = request.start != StartedBy::UsInForeground;
     let socket = request.console_socket.as_deref();
     let console = Console::choose(&plan.payload.program, detached, socket)?;
     let claim = registry.claim(&request.id)?;
     clear::make_way(&claim)?;
     let made = host_mounts::make(&plan.root).and_then(|bound| {
-        birth::give(&bundle, &plan, &request, console, &claim).inspect_err(|_| {
+        birth::give(bundle, plan, request, console, &claim).inspect_err(|_| {
             // The first failure is the one to tell.
             let _ = host_mounts::remove(&plan.root.path, bound);
         })

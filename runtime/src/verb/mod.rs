@@ -28,7 +28,7 @@ use crate::cgroup::{self, Made};
 use crate::cli::{Cli, CreateArgs, Verb};
 use crate::facts::Facts;
 use crate::inside::Passed;
-use crate::launch::{Handles, Request, StartedBy};
+use crate::launch::{self, Handles, Request, StartedBy, Waiting};
 use crate::plan::{Filters, Remark, Wishes};
 use crate::record::{Id, Registry, State, default_root};
 use crate::report::{self, Log};
@@ -100,6 +100,13 @@ fn request(tools: &Tools, args: &CreateArgs, passed: Passed, start: StartedBy) -
         filters: tools.filters.clone(),
         passed,
     })
+}
+
+/// Makes a container of which only the start is missing.
+fn make(tools: &Tools, request: Request) -> Result<Waiting, launch::Error> {
+    let prepared = launch::prepare(request)?;
+    remark(tools.log, prepared.remarks());
+    launch::create(&tools.registry, &prepared)
 }
 
 /// What a plan has to say beside its success.

@@ -19,8 +19,7 @@ pub fn run(tools: &Tools, args: &RunArgs, passed: Passed) -> Result<u8> {
     let request = super::request(tools, &args.create, passed, start)?;
     let id = request.id.clone();
     let told = || format!("cannot run container '{}'", id.as_str());
-    let waiting = launch::create(&tools.registry, request).with_context(told)?;
-    super::remark(tools.log, &waiting.remarks);
+    let waiting = super::make(tools, request).with_context(told)?;
     if let Err(error) = waiting.start() {
         waiting.kill();
         if let Some(path) = &args.create.pid_file {
