@@ -116,6 +116,37 @@ fn all_namespaces_of_another_are_joined() {
     );
 }
 
+/// As the specification has it ("Cgroup ownership"); nothing of it with version 1.
+#[test]
+fn a_container_that_can_write_to_its_cgroup_divides_it() {
+    rig::hierarchies::only_unified();
+    let (rig, _) = rig();
+    let name = format!("/sysc-owner-{}", std::process::id());
+    rig.config(|config| {
+        in_users(config);
+        config["linux"]["cgroupsPath"] = json!(name);
+        config["mounts"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|it| it["type"] != "cgroup");
+    });
+    let cgroup = |options: Value| json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "options": options});
+    rig.config(|config| add(config, cgroup(json!(["ro"]))));
+    rig.script("stat -c %u /sys/fs/cgroup /sys/fs/cgroup/cgroup.procs");
+    assert_eq!(rig.run().ok(), "65534\n65534");
+    rig.config(|config| {
+        config["mounts"].as_array_mut().unwrap().pop();
+        add(config, cgroup(json!(["rw"])));
+    });
+    rig.script(
+        "cd /sys/fs/cgroup; stat -c %u . cgroup.procs cgroup.max.depth; mkdir below; \
+         echo $$ >below/cgroup.procs; grep 0:: /proc/self/cgroup",
+    );
+    assert_eq!(rig.run().ok(), "0\n0\n65534\n0::/below");
+    rig.assert_clean();
+    assert!(!rig::hierarchies::directory("", &name).exists());
+}
+
 #[test]
 fn what_is_mounted_below_is_mapped_where_asked() {
     for (option, below) in [("idmap", "65534:65534"), ("ridmap", "0:0")] {

@@ -11,6 +11,7 @@ mod freeze;
 mod hierarchy;
 mod limits;
 mod nursery;
+mod ownership;
 mod permission;
 mod scope;
 mod seats;

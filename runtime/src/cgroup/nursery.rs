@@ -9,7 +9,7 @@ use std::path::Path;
 use oci_spec::runtime::LinuxResources;
 
 use super::limits::limit;
-use super::{Error, Made, Seats, Unit, scope};
+use super::{Error, Made, Seats, Unit, ownership, scope};
 use crate::plan::{DeviceRules, Own, Place, Scope};
 use crate::sys::clone::Child;
 
@@ -105,6 +105,9 @@ pub fn open(directory: &Path) -> Option<OwnedFd> {
 fn furnish(made: &Made, own: &Own) -> Result<Seats, Error> {
     let furnished = Seats::make(&made.path).and_then(|seats| {
         limit(&seats, &own.resources, None)?;
+        if let Some(owner) = own.owner {
+            ownership::give(&made.path, owner)?;
+        }
         Ok(seats)
     });
     furnished.map_err(|error| abandon(made, error))

@@ -32,6 +32,8 @@ pub struct Own {
     pub resources: LinuxResources,
     /// Which devices may be used in it.
     pub devices: DeviceRules,
+    /// Who may divide it further, as the host knows them.
+    pub owner: Option<u32>,
 }
 
 /// Who makes a cgroup.
@@ -71,7 +73,12 @@ impl Cgroup {
 }
 
 /// Decides, and refuses what could not be applied.
-pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<Cgroup, Error> {
+pub fn plan(
+    bundle: &Bundle,
+    facts: &Facts,
+    (id, wishes): (&str, Wishes),
+    owner: Option<u32>,
+) -> Result<Cgroup, Error> {
     let linux = &bundle.linux;
     let asked = linux
         .cgroups_path()
@@ -105,6 +112,7 @@ pub fn plan(bundle: &Bundle, facts: &Facts, id: &str, wishes: Wishes) -> Result<
         place,
         resources,
         devices,
+        owner,
     })))
 }
 

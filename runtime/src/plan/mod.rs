@@ -13,6 +13,7 @@ mod mounts;
 mod namespaces;
 mod network;
 mod owners;
+mod ownership;
 mod personality;
 mod resctrl;
 mod rules;
@@ -241,8 +242,9 @@ pub fn plan(
     )?;
     let mount_label = labels::of_mounts(&bundle.linux);
     labels::label(&mut mounts, mount_label.as_deref());
+    let owner = ownership::owner(bundle, facts, &namespaces, &mounts);
     Ok(Plan {
-        cgroup: cgroup::plan(bundle, facts, id, wishes)?,
+        cgroup: cgroup::plan(bundle, facts, (id, wishes), owner)?,
         resctrl: resctrl::plan(&bundle.linux, id)?,
         net_devices: network::plan(&bundle.linux, &namespaces)?,
         root: root(bundle, facts, &namespaces, wishes),
@@ -250,7 +252,7 @@ pub fn plan(
         mounts,
         mount_label,
         masks: masks(bundle),
-        sysctls: sysctl::plan(&bundle.linux)?,
+        sysctls: sysctl::plan(&bundle.linux, &bundle.names)?,
         names: bundle.names.clone(),
         payload: with_warnings(payload(&bundle.process, &bundle.linux, filters)?, bundle),
         hooks: bundle.hooks.clone(),

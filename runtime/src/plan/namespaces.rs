@@ -51,6 +51,16 @@ pub struct Mapping {
     pub groups: Vec<(u32, u32, u32)>,
 }
 
+impl Mapping {
+    /// Who a user of the container is on the host.
+    pub fn user_outside(&self, user: u32) -> Option<u32> {
+        self.users.iter().find_map(|(inside, outside, count)| {
+            let offset = user.checked_sub(*inside).filter(|offset| offset < count)?;
+            outside.checked_add(offset)
+        })
+    }
+}
+
 impl Namespaces {
     /// Whether the container's mounts are its own.
     pub fn has_mount(&self) -> bool {

@@ -3,6 +3,7 @@
 use oci_spec::runtime::{Linux, LinuxNamespaceType as Kind};
 
 use super::Error;
+use crate::bundle::Names;
 
 /// One parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ const OF_IPC: [&str; 8] = [
 ];
 
 /// In the order of their names.
-pub fn plan(linux: &Linux) -> Result<Vec<Sysctl>, Error> {
+pub fn plan(linux: &Linux, names: &Names) -> Result<Vec<Sysctl>, Error> {
     let mut list = linux
         .sysctl()
         .iter()
@@ -46,7 +47,7 @@ pub fn plan(linux: &Linux) -> Result<Vec<Sysctl>, Error> {
                 path: path(name),
                 value: value.clone(),
             };
-            match check(&sysctl.path, linux) {
+            match check(&sysctl.path, linux, names) {
                 Ok(()) => Ok(sysctl),
                 Err(reason) => Err(Error::Field {
                     field: "linux.sysctl".to_owned(),
@@ -76,7 +77,7 @@ fn path(name: &str) -> String {
     }
 }
 
-fn check(path: &str, linux: &Linux) -> Result<(), String> {
+fn check(path: &str, linux: &Linux, names: &Names) -> Result<(), String> {
     let has = |kind| {
         let mut namespaces = linux.namespaces().iter().flatten();
         namespaces.any(|namespace| namespace.typ() == kind)
@@ -92,6 +93,9 @@ fn check(path: &str, linux: &Linux) -> Result<(), String> {
     }
     match path {
         "kernel/hostname" => Err("conflicts with the field 'hostname'".to_owned()),
+        "kernel/domainname" if names.domain.is_some() => {
+            Err("conflicts with the field 'domainname'".to_owned())
+        }
         "kernel/domainname" => needs(Kind::Uts),
         _ if OF_IPC.contains(&path) || path.starts_with("fs/mqueue/") => needs(Kind::Ipc),
         _ if path.starts_with("net/") => needs(Kind::Network),
@@ -123,6 +127,16 @@ mod tests {
         for (name, wanted) in table {
             assert_eq!(path(name), wanted);
         }
+    }
+
+    #[test]
+    fn a_name_is_said_once() {
+        let named = plan_with(|config| {
+            config["domainname"] = json!("one");
+            config["linux"]["sysctl"] = json!({"kernel.domainname": "other"});
+        });
+        let Error::Field { reason, .. } = named.unwrap_err();
+        assert!(reason.contains("'domainname'"), "{reason}");
     }
 
     #[test]
