@@ -77,6 +77,13 @@ pub enum Verb {
     Exec(Exec),
     /// Show what an image is and what can be set: labels, variables, defaults, files
     Info(Info),
+    /// Tell what an image's author should look at: errors that an installation would end with, and
+    /// advice
+    ///
+    /// Exit status: 0 no errors, 1 errors (or advice, with --strict).
+    Lint(Lint),
+    /// Begin an image: a directory with a Containerfile, a program and /exports
+    New(New),
     /// List the installed containers
     #[command(visible_alias = "ls")]
     List(Json),
@@ -270,6 +277,31 @@ pub struct Info {
     pub output: Json,
     /// An image that was pulled, or a container
     pub image: String,
+}
+
+/// Options of `sysc lint`.
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Advice is an error, too
+    #[arg(long)]
+    pub strict: bool,
+    /// Values to judge the image with.
+    #[command(flatten)]
+    pub values: Values,
+    /// A directory with an image's 'exports', or an image that was pulled
+    #[arg(value_name = "DIR|IMAGE")]
+    pub target: String,
+}
+
+/// Options of `sysc new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// Name of the image, and of the directory that is made for it
+    #[arg(allow_hyphen_values = true)]
+    pub name: String,
 }
 
 /// Options of `sysc pull`.

@@ -105,10 +105,16 @@ impl Builder {
     /// The image, for `architecture` in Go's spelling.
     pub fn build_for(self, architecture: &str) -> Image {
         let diff_ids: Vec<_> = self.layers.iter().map(|layer| digest(&layer.tar)).collect();
+        // Builders that go on from this image want one entry a layer.
+        let history: Vec<_> = diff_ids
+            .iter()
+            .map(|_| json!({"created_by": "a test"}))
+            .collect();
         let config = json!({
             "architecture": architecture,
             "os": "linux",
             "config": self.config,
+            "history": history,
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
         });
         let config = config.to_string().into_bytes();

@@ -9,6 +9,17 @@ use super::Error;
 /// Where it stands in the image; what errors call it.
 pub const FILE: &str = "/exports/manifest.json";
 
+/// Every key that means something to somebody.
+pub(super) const KEYS: [&str; 7] = [
+    "defaultValues",
+    "installedFilesTemplate",
+    "noContainerService",
+    "renameFiles",
+    "useLinks",
+    "variableDescriptions",
+    "version",
+];
+
 /// The settings; all of them are optional. Keys that are not listed here are passed over:
 /// `version` because its value was never looked at (images say "1.0", "0.1" or nothing),
 /// `useLinks` because a host file of sysc never shares an inode with the repository.

@@ -18,6 +18,7 @@ mod error;
 mod exec;
 mod hostfs;
 mod image_config;
+pub mod lint;
 mod local;
 mod manifest;
 mod mounts;

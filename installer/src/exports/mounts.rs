@@ -32,6 +32,18 @@ pub(super) fn bind_sources(config: &Value) -> Vec<&str> {
         .collect()
 }
 
+/// The absolute sources of bind mounts that the container may write to.
+pub(super) fn writable_binds(config: &Value) -> Vec<&str> {
+    let read_only = |mount: &Value| {
+        let options = mount.get("options").and_then(Value::as_array);
+        options.into_iter().flatten().any(|option| option == "ro")
+    };
+    mounts(config)
+        .filter(|mount| is_bind(mount) && !read_only(mount))
+        .filter_map(source)
+        .collect()
+}
+
 /// Where the configuration mounts, but for what lies on a mount made before.
 pub(super) fn mount_points(config: &Value, lookup: &dyn Fn(&str) -> SourceKind) -> Vec<MountPoint> {
     let mut points: Vec<MountPoint> = Vec::new();

@@ -12,7 +12,7 @@ const DEFAULT_UNIT: &str = include_str!("../../../unit-templates/service.templat
 /// Where the contract's files stand in the image; what errors call them.
 pub(super) const CONFIG: &str = "/exports/config.json";
 pub(super) const CONFIG_TEMPLATE: &str = "/exports/config.json.template";
-const SERVICE: &str = "/exports/service.template";
+pub(super) const SERVICE: &str = "/exports/service.template";
 const TMPFILES: &str = "/exports/tmpfiles.template";
 
 /// The files of an image, seen as its merged tree.

@@ -17,6 +17,8 @@ pub struct SyntaxError {
     /// The line, with the names of variables in the place of their values.
     shown: String,
     fault: Fault,
+    /// Bytes of the template's own text before it.
+    got_to: usize,
     /// The parser's words, which hold nothing of the text.
     problem: String,
 }
@@ -49,8 +51,24 @@ impl SyntaxError {
             column,
             shown: masked(filled, start..end),
             fault: fault(filled, offset(text, line, column)),
+            got_to: own_rest(filled, 0) - own_rest(filled, offset(text, line, column)),
             problem,
         }
+    }
+}
+
+impl SyntaxError {
+    /// The variables whose values may be at fault.
+    pub(super) fn suspects(&self) -> &[String] {
+        match &self.fault {
+            Fault::Values(names) => names,
+            Fault::Template(_) => &[],
+        }
+    }
+
+    /// How much of the template is JSON.
+    pub(super) fn got_to(&self) -> usize {
+        self.got_to
     }
 }
 
@@ -166,6 +184,7 @@ impl fmt::Display for SyntaxError {
             shown,
             fault,
             problem,
+            ..
         } = self;
         write!(
             f,

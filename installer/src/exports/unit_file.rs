@@ -54,6 +54,13 @@ impl UnitFile {
         values[start..].to_vec()
     }
 
+    /// Section and key of every assignment.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.assignments
+            .iter()
+            .map(|one| (one.section.as_str(), one.key.as_str()))
+    }
+
     fn values(&self, section: &str, key: &str) -> impl Iterator<Item = &str> {
         self.assignments
             .iter()

@@ -43,7 +43,7 @@ pub(super) fn run(options: &cli::Info, session: &Session) -> anyhow::Result<Exit
 }
 
 /// An image by its name, or the one that a container of this name was made from.
-fn find(text: &str, store: &Store, session: &Session) -> anyhow::Result<Option<Image>> {
+pub(super) fn find(text: &str, store: &Store, session: &Session) -> anyhow::Result<Option<Image>> {
     let named = Reference::parse(text).map(|reference| reference.name());
     if let Ok(Some(name)) = &named
         && let Some(stored) = store.image(name)?

@@ -10,7 +10,9 @@ mod image_files;
 mod images;
 mod info;
 mod install;
+mod lint;
 mod list;
+mod new;
 mod once;
 mod pull;
 mod rendering;
@@ -53,6 +55,8 @@ fn ours(cli: Cli, session: Session) -> anyhow::Result<ExitCode> {
         Verb::Info(options) => info::run(&options, &session),
         Verb::Run(options) => run::run(&options, &session),
         Verb::Exec(options) => run::exec(&options, &session),
+        Verb::Lint(options) => lint::run(&options, &session),
+        Verb::New(options) => new::run(&options, &session),
         Verb::List(options) => list::run(&options, &session),
         Verb::Status(options) => status::run(&options, &session),
         Verb::Images(Images::List(options)) => images::list(&options, &session),
