@@ -215,6 +215,9 @@ pub struct Update {
     /// Values that shall be other than they are.
     #[command(flatten)]
     pub values: Values,
+    /// Take what is in the repository, and ask no registry
+    #[arg(long)]
+    pub offline: bool,
     /// Pull and prepare only; 'sysc switch' or the next boot switches
     #[arg(long)]
     pub stage: bool,

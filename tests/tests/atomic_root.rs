@@ -284,3 +284,39 @@ fn a_root_file_system_of_another() -> Result<()> {
     machine.sh("test -x /srv/tree/rootfs/bin/busybox")?;
     Ok(())
 }
+
+/// `containers update` never pulls; `pull` and `update IMAGE` do. Rolling back twice returns.
+#[test]
+fn updates_and_rollbacks() -> Result<()> {
+    let (machine, registry, image) = host()?;
+    machine.ok(&["atomic", "install", "--name", "web", &image])?;
+    machine.ok(&["systemctl", "start", "web"])?;
+    let newer = images::busybox(&format!("echo two; {}", images::SERVICE))?;
+    registry.push(&newer, "box:1")?;
+    let same = machine.ok(&["atomic", "containers", "update", "web"])?;
+    ensure!(same.contains("Latest version already installed"), "{same}");
+    machine.ok(&["atomic", "update", &image])?;
+    machine.ok(&["atomic", "containers", "update", "--all"])?;
+    machine.until("the new one runs", || {
+        Ok(machine.journal("web")?.contains("two"))
+    })?;
+    assert_eq!(
+        machine.sh("readlink /var/lib/containers/atomic/web")?,
+        "web.1\n"
+    );
+    machine.ok(&["sysc", "containers", "rollback", "web"])?;
+    assert_eq!(
+        machine.sh("readlink /var/lib/containers/atomic/web")?,
+        "web.0\n"
+    );
+    machine.ok(&["atomic", "containers", "rollback", "web.0"])?;
+    assert_eq!(
+        machine.sh("readlink /var/lib/containers/atomic/web")?,
+        "web.1\n"
+    );
+    assert_eq!(machine.property("web", "ActiveState")?, "active");
+    machine
+        .run(&["atomic", "containers", "update", "none"])?
+        .fails_with(1)?;
+    Ok(())
+}

@@ -80,7 +80,11 @@ fn update(
             .unwrap_or_else(|| current.info.source.clone()),
     };
     let given = values::given(&options.values)?;
-    let image = Wanted::find(&source)?.fetch(&access.store, session.report)?;
+    let image = match (options.offline, &options.rebase) {
+        (true, None) => stored(&current, access)?,
+        (true, Some(_)) => Wanted::find(&source)?.bring(&access.store, session.report)?,
+        (false, _) => Wanted::find(&source)?.fetch(&access.store, session.report)?,
+    };
     let mut user_values = current.info.user_values.clone();
     user_values.extend(given.clone());
 
@@ -118,6 +122,17 @@ fn update(
     };
     drop(guard);
     outcome
+}
+
+/// The image of that name as the repository has it now.
+fn stored(current: &Deployment, access: &HostAccess) -> anyhow::Result<Image> {
+    let name = &current.info.image;
+    let stored = access.store.image(name)?.with_context(|| {
+        format!(
+            "the image '{name}' is not in the repository\nhelp: fetch it with 'sysc pull {name}'"
+        )
+    })?;
+    Ok(stored.image)
 }
 
 /// What the next generation is made of.

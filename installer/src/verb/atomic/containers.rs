@@ -7,7 +7,7 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::grammar::List;
-use super::time;
+use super::minute;
 use crate::cli;
 use crate::deployment::{Brief, ContainerName, Info, is_slot_of};
 use crate::host::Systemd;
@@ -41,7 +41,7 @@ impl Line {
             info.image.clone(),
             info.name.clone(),
             info.command.join(" "),
-            time::shown(info.created),
+            minute(info.created),
             self.state.clone(),
             "ostree".to_owned(),
             info.runtime.clone(),

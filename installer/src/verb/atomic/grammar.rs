@@ -77,6 +77,20 @@ pub enum Verb {
     /// Images.
     #[command(subcommand)]
     Images(Images),
+    /// Fetch newer images, or bring containers to the image that is here.
+    Update {
+        /// Accepted, without effect.
+        #[arg(short, long)]
+        force: bool,
+        /// Every image.
+        #[arg(short, long)]
+        all: bool,
+        /// Where they are kept.
+        #[command(flatten)]
+        storage: Storage,
+        /// Images or containers.
+        names: Vec<String>,
+    },
     /// Labels and variables of an image.
     Info(Image),
     /// The version label of an image.
@@ -193,8 +207,32 @@ pub enum Containers {
         /// The containers.
         names: Vec<String>,
     },
+    /// Bring containers to the image that is here.
+    Update(Update),
+    /// Go back to the generation before.
+    Rollback {
+        /// The container.
+        name: String,
+    },
     /// Remove what crashes left.
     Trim,
+}
+
+/// `containers update`.
+#[derive(Debug, Default, Args)]
+pub struct Update {
+    /// All of them.
+    #[arg(short, long, conflicts_with_all = ["set", "rebase"])]
+    pub all: bool,
+    /// Values.
+    #[arg(long)]
+    pub set: Vec<String>,
+    /// Another image, which is pulled.
+    #[arg(long)]
+    pub rebase: Option<String>,
+    /// The containers.
+    #[arg(required_unless_present = "all")]
+    pub names: Vec<String>,
 }
 
 /// Options of lists.
@@ -253,6 +291,20 @@ pub enum Images {
         source: String,
         /// Its further name.
         target: String,
+    },
+    /// Fetch newer ones.
+    Update {
+        /// Accepted, without effect.
+        #[arg(short, long)]
+        force: bool,
+        /// All of them.
+        #[arg(short, long)]
+        all: bool,
+        /// Where they are kept.
+        #[command(flatten)]
+        storage: Storage,
+        /// The images.
+        images: Vec<String>,
     },
     /// Labels and variables of an image.
     Info(Image),

@@ -7,7 +7,7 @@ use anyhow::{anyhow, bail};
 use serde_json::{Value, json};
 
 use super::grammar::List;
-use super::time;
+use super::minute;
 use crate::exports;
 use crate::image::{Image, Reference};
 use crate::report::{Report, size, table};
@@ -48,7 +48,7 @@ impl Line {
             self.repo.clone(),
             self.tag.clone(),
             id,
-            time::shown(self.created),
+            minute(self.created),
             size(self.size),
             "ostree".to_owned(),
         ]
@@ -57,7 +57,7 @@ impl Line {
     fn json(&self) -> Value {
         json!({
             "repo": self.repo, "tag": self.tag, "id": self.id,
-            "created": time::shown(self.created), "virtual_size": size(self.size),
+            "created": minute(self.created), "virtual_size": size(self.size),
             "type": "ostree", "used": self.used, "is_dangling": self.dangling,
             "vulnerable": false,
         })
@@ -68,7 +68,7 @@ impl Line {
             "repo" | "repository" => self.repo.clone(),
             "tag" => self.tag.clone(),
             "id" | "image_id" => self.id.clone(),
-            "created" => time::shown(self.created),
+            "created" => minute(self.created),
             "size" | "virtual_size" => size(self.size),
             "type" => "ostree".to_owned(),
             "is_dangling" | "dangling" => self.dangling.to_string(),

@@ -8,7 +8,6 @@ mod containers;
 mod grammar;
 mod images;
 mod mount;
-mod time;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -23,7 +22,7 @@ use super::{info, install, pull, uninstall};
 use crate::cli::{self, Cli};
 use crate::deployment::ContainerName;
 use crate::host::Systemd;
-use crate::report::Report;
+use crate::report::{Report, date};
 use grammar::{Atomic, Containers, Images, Storage, Verb};
 
 /// What was asked for, in whichever form.
@@ -83,6 +82,24 @@ pub(super) fn run(asked: Atomic, session: &Session) -> anyhow::Result<ExitCode> 
             only_ostree(&storage)?;
             uninstall(&name, session)
         }
+        Verb::Update { all, mut names, .. } => {
+            let named = names
+                .iter()
+                .any(|name| containers::find(name, session).is_ok());
+            match named {
+                false => update_images(all, names, session),
+                true => {
+                    let names = std::mem::take(&mut names);
+                    update(
+                        grammar::Update {
+                            names,
+                            ..grammar::Update::default()
+                        },
+                        session,
+                    )
+                }
+            }
+        }
         Verb::Ps(options) => containers::list(&options, session),
         Verb::Containers(verb) => containers(verb, yes, session),
         Verb::Images(verb) => images(verb, session),
@@ -116,6 +133,11 @@ fn containers(verb: Containers, yes: bool, session: &Session) -> anyhow::Result<
             only_ostree(&storage)?;
             containers::delete(&names, all, yes, session)
         }
+        Containers::Update(options) => update(options, session),
+        Containers::Rollback { name } => {
+            let name = Some(containers::find(&name, session)?.to_string());
+            super::rollback::run(&cli::Rollback { to: None, name }, session)
+        }
         Containers::Trim => {
             session.change_host()?;
             Ok(ExitCode::SUCCESS)
@@ -143,6 +165,7 @@ fn images(verb: Images, session: &Session) -> anyhow::Result<ExitCode> {
             only_ostree(&storage)?;
             images::tag(&source, &target, session)
         }
+        Images::Update { all, images, .. } => update_images(all, images, session),
         Images::Info(which) => show(which, session),
         Images::Version(which) => version(&which, session),
     }
@@ -247,6 +270,53 @@ fn uninstall(name: &str, session: &Session) -> anyhow::Result<ExitCode> {
     uninstall::run(&cli::Uninstall { name }, session)
 }
 
+/// `2026-11-25 14:05`, as atomic's lists had it.
+fn minute(seconds: u64) -> String {
+    date(seconds).chars().take(16).collect()
+}
+
+/// Nothing is pulled, as ever: the image that is here is compared with the one in use.
+fn update(options: grammar::Update, session: &Session) -> anyhow::Result<ExitCode> {
+    let find = |name: &String| containers::find(name, session).map(|name| name.to_string());
+    let ours = cli::Update {
+        all: options.all,
+        offline: options.rebase.is_none(),
+        rebase: options.rebase,
+        values: values(options.set),
+        stage: false,
+        src_creds: None,
+        names: options.names.iter().map(find).collect::<Result<_, _>>()?,
+    };
+    super::update::run(&ours, session)
+}
+
+/// `update` of an image is a pull.
+fn update_images(all: bool, images: Vec<String>, session: &Session) -> anyhow::Result<ExitCode> {
+    if all != images.is_empty() {
+        bail!("name images, or give --all alone");
+    }
+    let images = match (all, session.look_into_store()?) {
+        (true, Some(store)) => store
+            .images()?
+            .into_iter()
+            .map(|one| one.image.source)
+            .collect(),
+        _ => images,
+    };
+    let mut failed = Vec::new();
+    for image in images {
+        let src_creds = None;
+        let from = cli::Source { src_creds, image };
+        if let Err(error) = pull::run(&cli::Pull { from }, session) {
+            failed.push(format!("{error:#}"));
+        }
+    }
+    match failed.is_empty() {
+        true => Ok(ExitCode::SUCCESS),
+        false => bail!("skipping {}", failed.join("\nskipping ")),
+    }
+}
+
 /// Said in one line, with the status of a wrong use.
 fn no_meaning(words: &[String], report: &Report) -> ExitCode {
     let verb = words.first().map_or("", String::as_str);
@@ -308,6 +378,9 @@ mod tests {
             "sysc images delete -f a:1",
             "sysc images tag a b",
             "sysc stop a",
+            "atomic containers update --set A=1 --rebase b:2 a",
+            "sysc containers rollback a.0",
+            "atomic update a:1",
             "sysc mount -o ro a /mnt",
             "sysc unmount /mnt",
             "atomic run -d a sh",
