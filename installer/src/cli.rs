@@ -126,6 +126,10 @@ pub struct Install {
     /// The OCI runtime that the unit calls, instead of sysc-runtime
     #[arg(long, value_name = "PATH")]
     pub runtime: Option<PathBuf>,
+    /// Install into the tree of an image build instead of this host: a preinstalled deployment in
+    /// its /usr, enabled there
+    #[arg(long, value_name = "TREE", conflicts_with_all = ["display", "rootfs"])]
+    pub root: Option<PathBuf>,
     /// Show what would be written, and write nothing; the image must have been pulled. Of what is
     /// installed already, show what would change
     #[arg(long)]

@@ -15,7 +15,12 @@ pub struct Places {
     pub units: PathBuf,
     /// Configuration of systemd-tmpfiles.
     pub tmpfiles: PathBuf,
+    /// Deployments that came with the host.
+    pub vendor: PathBuf,
 }
+
+/// Deployments that came with the host, where every host has them.
+pub const VENDOR: &str = "/usr/lib/containers/atomic";
 
 impl Places {
     /// The places of a root installation, as atomic had them, with what `settings` moves.
@@ -28,6 +33,7 @@ impl Places {
             repository: settings.repository.clone(),
             units: PathBuf::from("/etc/systemd/system"),
             tmpfiles: PathBuf::from("/etc/tmpfiles.d"),
+            vendor: PathBuf::from(VENDOR),
         }
     }
 

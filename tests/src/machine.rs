@@ -37,7 +37,12 @@ impl Machine {
 
     /// Boots a machine without the programs.
     pub fn boot_bare(suite: Suite) -> Result<Self> {
-        let keeper = Keeper::start(&tree::machine(suite)?)?;
+        Self::boot_tree(&tree::machine(suite)?)
+    }
+
+    /// Boots a machine on a tree, which is not written to.
+    pub fn boot_tree(tree: &Path) -> Result<Self> {
+        let keeper = Keeper::start(tree)?;
         let mut machine = Self { keeper, init: 0 };
         machine.await_boot()?;
         Ok(machine)

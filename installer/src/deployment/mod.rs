@@ -37,6 +37,7 @@ mod remove;
 mod serial;
 mod state;
 mod usage;
+mod vendor;
 
 pub use current::{drop_current, make_current};
 pub use draft::{Contents, Draft};
@@ -51,3 +52,4 @@ pub use remove::remove;
 pub use serial::{next as next_serial, upcoming as upcoming_serial};
 pub use state::{Move, State};
 pub use usage::is_used;
+pub use vendor::{PREINSTALLED, preinstalled, preinstalled_names};

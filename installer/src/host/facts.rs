@@ -16,6 +16,13 @@ pub fn boot_id() -> String {
     text.map(|text| text.trim().to_owned()).unwrap_or_default()
 }
 
+/// Every capability that this program knows, for a host that is not there yet.
+pub fn all_capabilities() -> Vec<String> {
+    let mut all: Vec<_> = caps::all().into_iter().collect();
+    all.sort_by_key(|capability| capability.index());
+    all.iter().map(ToString::to_string).collect()
+}
+
 /// This process acts as root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()

@@ -4,13 +4,15 @@
 //! only room that starts programs: those of systemd, and the OCI runtime for what is run by hand.
 
 mod facts;
+mod root;
 mod runtime;
 mod systemd;
 mod tmpfiles;
 
-pub use facts::{boot_id, capabilities, is_root};
+pub use facts::{all_capabilities, boot_id, capabilities, is_root};
+pub use root::{Found, OtherRoot};
 pub use runtime::{find_runtime, run_runtime, runs};
-pub use systemd::{Systemd, UnitState};
+pub use systemd::{Systemd, UnitState, enable_in};
 pub use tmpfiles::create as create_tmpfiles;
 
 use std::os::unix::process::CommandExt;

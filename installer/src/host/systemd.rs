@@ -111,6 +111,12 @@ impl UnitState {
     }
 }
 
+/// Makes the links that enable `unit` in the tree `root`. No running systemd is asked.
+pub fn enable_in(root: &Path, unit: &str) -> Result<(), Error> {
+    let root = format!("--root={}", root.display());
+    run("systemctl", &[&root, "enable", "--", unit]).map(drop)
+}
+
 fn parse(text: &str) -> BTreeMap<String, String> {
     text.lines()
         .filter_map(|line| line.split_once('='))

@@ -12,7 +12,7 @@ use crate::deployment::{self, ContainerName, Contents, Deployment, Draft, Info, 
 use crate::exports::{HostFile, HostFileKind, MountPointKind, Rendered};
 use crate::image::Digest;
 use crate::interrupt;
-use crate::store::Owner;
+use crate::store::{Owner, Tree};
 
 /// Builds `generation` beside the live ones. It is complete when this returns, and nothing counts
 /// on it yet. Those that give way to it go when nothing can fail any more but the last rename.
@@ -54,12 +54,7 @@ pub(super) fn build(
     if let Some(rootfs) = &generation.setup.rootfs {
         draft.point_at_tree(rootfs)?;
     } else if rendered.unit.is_some() {
-        for mount in &rendered.mount_points {
-            match mount.kind {
-                MountPointKind::Dir => tree.ensure_dir(&mount.path)?,
-                MountPointKind::File => tree.ensure_file(&mount.path)?,
-            }
-        }
+        add_mount_points(&mut tree, &rendered)?;
         draft.link_tree(store, &tree)?;
     }
     draft.write(&Contents {
@@ -74,6 +69,17 @@ pub(super) fn build(
         deployment::remove(&former.dir, former.info.serial)?;
     }
     Ok(draft.complete(info)?)
+}
+
+/// What the configuration mounts on must be there, since the root is read-only when it does.
+pub(super) fn add_mount_points(tree: &mut Tree, rendered: &Rendered) -> anyhow::Result<()> {
+    for mount in &rendered.mount_points {
+        match mount.kind {
+            MountPointKind::Dir => tree.ensure_dir(&mount.path)?,
+            MountPointKind::File => tree.ensure_file(&mount.path)?,
+        }
+    }
+    Ok(())
 }
 
 /// A number that no generation had, here or in another installation on the same repository.
@@ -114,7 +120,11 @@ fn check_host_files(
     }
 }
 
-fn info(generation: &Generation, rendered: &Rendered, commit: String) -> anyhow::Result<Info> {
+pub(super) fn info(
+    generation: &Generation,
+    rendered: &Rendered,
+    commit: String,
+) -> anyhow::Result<Info> {
     let checksum = |file: &HostFile| match &file.kind {
         HostFileKind::File(content) => Digest::of(content).hex().to_owned(),
         HostFileKind::Link(target) => Digest::of(target.as_bytes()).hex().to_owned(),

@@ -43,6 +43,7 @@ pub(super) fn run(
         user_values: kept(installed.as_ref(), given),
         setup,
         once: false,
+        root: None,
         serial: upcoming_serial(&session.places.storage())?,
         slot: session.deployments.free_slot(name),
     };

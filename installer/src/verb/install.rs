@@ -8,10 +8,11 @@ use anyhow::{Context, bail};
 
 use super::building;
 use super::display;
+use super::offline;
 use super::once::{self, Wish};
 use super::pull::Wanted;
 use super::rendering::Generation;
-use super::session::{HostAccess, Session, require_root};
+use super::session::{self, HostAccess, Session, require_root};
 use super::values;
 use crate::cli::{self, Install};
 use crate::deployment::{ContainerName, Deployment, Info, Setup, Why, drop_current};
@@ -25,6 +26,9 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
     }
     let user_values = values::given(&options.values)?;
     let typed = values::typed(&options.values, &user_values);
+    if let Some(tree) = &options.root {
+        return offline::run(options, tree, setup(options, session)?, session);
+    }
     let setup = setup(options, session)?;
     let wanted = Wanted::find(&options.from)?;
     let name = match &options.name {
@@ -35,7 +39,7 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
         return display::run(&wanted, &name, options, setup, session);
     }
     let access = session.change_host()?;
-    if let Some(current) = session.deployments.current(&name)? {
+    if let Some(current) = session::present(&name, session)? {
         return already_present(&current.info, &user_values, session);
     }
     check_free(&name, session, &access)?;
@@ -65,6 +69,7 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
         typed,
         setup,
         once: false,
+        root: None,
         former: None,
         serial: building::take_serial(&name, session, &access)?,
         slot: session.deployments.free_slot(&name),
@@ -98,6 +103,7 @@ fn setup(options: &Install, session: &Session) -> anyhow::Result<Setup> {
         runtime: options
             .runtime
             .as_deref()
+            .filter(|_| options.root.is_none())
             .map(values::runtime)
             .transpose()?,
     })

@@ -13,7 +13,7 @@ use crate::report::table;
 pub(super) fn run(options: &Json, session: &Session) -> anyhow::Result<ExitCode> {
     let systemd = Systemd::connect().ok();
     let mut rows = Vec::new();
-    for (name, current) in session.deployments.containers()? {
+    for (name, current) in session::containers(session)? {
         match session::brief(&name, current, session) {
             Ok((brief, _)) => {
                 let state = state(&brief, systemd.as_ref())?;

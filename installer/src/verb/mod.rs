@@ -13,6 +13,7 @@ mod install;
 mod lint;
 mod list;
 mod new;
+mod offline;
 mod once;
 mod pull;
 mod rendering;

@@ -54,6 +54,7 @@ pub(super) fn prepare(wish: Wish, store: &Store, session: &Session) -> anyhow::R
         typed: wish.typed,
         setup: wish.setup,
         once: true,
+        root: None,
         former: None,
         serial,
         slot: bundle.dir().to_owned(),

@@ -13,7 +13,7 @@ use crate::exports::{
     self, Exports, Host, ImageFiles, LocalExports, LocalRoot, Overlaid, Owner, Rendered, Request,
     SourceKind,
 };
-use crate::host;
+use crate::host::{self, Found, OtherRoot};
 use crate::image::Image;
 use crate::store::tree::Node;
 use crate::store::{Store, Tree};
@@ -33,6 +33,8 @@ pub(super) struct Generation<'a> {
     pub once: bool,
     pub serial: u64,
     pub slot: PathBuf,
+    /// The tree that it is built into, in the place of this host.
+    pub root: Option<&'a OtherRoot>,
     /// The generation that it follows, at an update.
     pub former: Option<&'a Deployment>,
 }
@@ -66,7 +68,14 @@ pub(super) fn render(
         user_values: &generation.user_values,
         host: &host,
         carried: &carried,
-        source: &kind_of_source,
+        source: &|path| match generation.root {
+            Some(root) => match root.find(path) {
+                Found::Nothing => SourceKind::Missing,
+                Found::Dir => SourceKind::Dir,
+                Found::File => SourceKind::File,
+            },
+            None => kind_of_source(path),
+        },
         folder: &|path| folder(tree, path),
     };
     let mut rendered = exports::render(&exports, &request)
@@ -91,7 +100,8 @@ fn read_exports(generation: &Generation, image: &dyn ImageFiles) -> anyhow::Resu
         .join(generation.name.as_str())
         .join("exports");
     let asked = generation.setup.exports.clone();
-    let Some(dir) = asked.or_else(|| Some(of_name).filter(|dir| dir.is_dir())) else {
+    let here = generation.root.is_none();
+    let Some(dir) = asked.or_else(|| Some(of_name).filter(|dir| here && dir.is_dir())) else {
         return Ok(Exports::read(image)?);
     };
     let over = LocalExports::open(&dir)
@@ -136,7 +146,10 @@ fn host_values(generation: &Generation, session: &Session) -> anyhow::Result<Hos
         runtime: runtime.to_string_lossy().into_owned(),
         installer: installer.to_string_lossy().into_owned(),
         uuid: kept.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
-        capabilities: host::capabilities(),
+        capabilities: match generation.root {
+            Some(_) => host::all_capabilities(),
+            None => host::capabilities(),
+        },
         uid: 0,
         gid: 0,
     })

@@ -7,7 +7,7 @@ use anyhow::bail;
 
 use super::once::{self, Wish};
 use super::pull::Wanted;
-use super::session::{Session, no_container, require_root};
+use super::session::{self, Session, require_root};
 use super::values;
 use crate::cli::{Exec, Run, Source};
 use crate::deployment::{ContainerName, Deployment, Setup};
@@ -17,7 +17,7 @@ use crate::host::{self, Systemd};
 pub(super) fn run(options: &Run, session: &Session) -> anyhow::Result<ExitCode> {
     require_root("run")?;
     if let Ok(name) = ContainerName::parse(&options.target)
-        && let Some(container) = session.deployments.current(&name)?
+        && let Some(container) = session::present(&name, session)?
     {
         return match options.command.is_empty() {
             true => start(&container),
@@ -30,8 +30,7 @@ pub(super) fn run(options: &Run, session: &Session) -> anyhow::Result<ExitCode> 
 pub(super) fn exec(options: &Exec, session: &Session) -> anyhow::Result<ExitCode> {
     require_root("exec")?;
     let name = ContainerName::parse(&options.name)?;
-    let container = session.deployments.current(&name)?;
-    let container = container.ok_or_else(|| no_container(&name))?;
+    let container = session::current(&name, session)?;
     in_container(&container, options.detach, &options.command, session)
 }
 

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::deployment::{self, Brief, ContainerName, Deployment, Deployments, Journal, Lock};
+use crate::deployment::{
+    self, Brief, Container, ContainerName, Deployment, Deployments, Journal, Lock,
+};
 use crate::host::{self, Systemd};
 use crate::places::Places;
 use crate::projection::{self, Change, Recovered, Site};
@@ -223,10 +225,34 @@ pub(super) fn brief(
     }
 }
 
-/// The current deployment of `name`, which must have one.
+/// The deployment of `name` that counts: its own current one, or the one that came with the host.
+pub(super) fn present(
+    name: &ContainerName,
+    session: &Session,
+) -> Result<Option<Deployment>, deployment::Error> {
+    match session.deployments.current(name)? {
+        Some(current) => Ok(Some(current)),
+        None => deployment::preinstalled(&session.places.vendor, name),
+    }
+}
+
+/// All containers by name, with those that came with the host and that none stands in for.
+pub(super) fn containers(session: &Session) -> anyhow::Result<Vec<Container>> {
+    let mut all = session.deployments.containers()?;
+    for name in deployment::preinstalled_names(&session.places.vendor) {
+        if all.iter().any(|(own, _)| *own == name) {
+            continue;
+        }
+        let found = deployment::preinstalled(&session.places.vendor, &name);
+        all.extend(found.transpose().map(|found| (name, found)));
+    }
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(all)
+}
+
+/// The deployment of `name` that counts, which must be there.
 pub(super) fn current(name: &ContainerName, session: &Session) -> anyhow::Result<Deployment> {
-    let current = session.deployments.current(name)?;
-    current.ok_or_else(|| no_container(name))
+    present(name, session)?.ok_or_else(|| no_container(name))
 }
 
 /// A name that nothing is installed under.

@@ -14,7 +14,7 @@ const NOT_RUNNING: u8 = 3;
 
 pub(super) fn run(options: &Status, session: &Session) -> anyhow::Result<ExitCode> {
     let name = ContainerName::parse(&options.name)?;
-    let current = session.deployments.current(&name).transpose();
+    let current = session::present(&name, session).transpose();
     let current = current.ok_or_else(|| no_container(&name))?;
     let (brief, deployment) = session::brief(&name, current, session)?;
     let journal = Journal::open(&session.places.storage(), &name)?;

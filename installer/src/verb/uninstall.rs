@@ -6,13 +6,20 @@ use anyhow::{Context, bail};
 
 use super::session::{Session, no_container, require_root};
 use crate::cli::Uninstall;
-use crate::deployment::{ContainerName, Deployment, drop_current};
+use crate::deployment::{self, ContainerName, Deployment, drop_current};
 use crate::interrupt;
 use crate::projection::{self, Ledger};
 
 pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<ExitCode> {
     require_root("uninstall")?;
     let name = ContainerName::parse(&options.name)?;
+    let vendor = deployment::preinstalled(&session.places.vendor, &name)?;
+    if vendor.is_some() && session.deployments.current(&name)?.is_none() {
+        bail!(
+            "'{name}' is preinstalled: it came with the host, and goes with it\n\
+             help: 'systemctl disable --now {name}' keeps it from running"
+        );
+    }
     // Asking for the right to change a host makes a store, which one without any shall not get.
     if !session.places.storage().exists() {
         return Err(no_container(&name));
@@ -20,6 +27,9 @@ pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<Exit
     refuse_while_shared(&name, session)?;
     let access = session.change_host()?;
     let guard = interrupt::guard()?;
+    let unit = format!("{name}.service");
+    let enabled = vendor.is_some() && access.systemd.is_enabled(&unit);
+    let running = vendor.is_some() && access.systemd.is_running(&unit)?;
     let dropped = drop_current(&session.deployments, &name)?;
     // A ledger without a deployment: an uninstall that failed half-way, called again.
     if !dropped && Ledger::read(&session.places.storage(), name.as_str())?.is_none() {
@@ -29,6 +39,13 @@ pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<Exit
         .with_context(|| format!("'{name}' is not wholly uninstalled; call the same again"))?;
     session.tell_changes(&done.changes);
     session.tell_kept(access.clean(session)?);
+    // What came with the host takes its place again.
+    if enabled {
+        access.systemd.enable(&unit)?;
+    }
+    if running {
+        access.systemd.restart(&unit)?;
+    }
     drop(guard);
     session.report.say(format_args!("uninstalled '{name}'"));
     Ok(ExitCode::SUCCESS)

@@ -12,7 +12,7 @@ use super::rendering::Generation;
 use super::session::{HostAccess, Session, current, require_root};
 use super::values;
 use crate::cli::{Source, Update};
-use crate::deployment::{ContainerName, Deployment, Journal, Move, State, Why};
+use crate::deployment::{ContainerName, Deployment, Journal, Move, PREINSTALLED, State, Why};
 use crate::image::Image;
 use crate::interrupt;
 use crate::projection;
@@ -118,10 +118,37 @@ fn update(
     let outcome = if options.stage {
         stage(&current, &next, session, access)
     } else {
-        choosing::choose(&next, Why::Update, session, access)
+        instead_of_preinstalled(&current, &next, session, access)
+            .unwrap_or_else(|| choosing::choose(&next, Why::Update, session, access))
     };
     drop(guard);
     outcome
+}
+
+/// The first generation beside one that came with the host. `None`: it does not follow such a one.
+fn instead_of_preinstalled(
+    current: &Deployment,
+    next: &Deployment,
+    session: &Session,
+    access: &HostAccess,
+) -> Option<anyhow::Result<Outcome>> {
+    if current.info.serial != PREINSTALLED {
+        return None;
+    }
+    let unit = format!("{}.service", current.info.name);
+    let switch = || {
+        let running = access.systemd.is_running(&unit)?;
+        let enabled = access.systemd.is_enabled(&unit);
+        let outcome = choosing::choose(next, Why::Update, session, access)?;
+        if !enabled {
+            access.systemd.disable(&unit)?;
+        }
+        if running {
+            access.systemd.restart(&unit)?;
+        }
+        Ok(outcome)
+    };
+    Some(switch())
 }
 
 /// The image of that name as the repository has it now.
@@ -167,6 +194,7 @@ fn make(order: Order, session: &Session, access: &HostAccess) -> anyhow::Result<
         former: Some(order.current),
         typed: order.typed,
         once: false,
+        root: None,
     };
     building::build(&generation, &gives_way, session, access)
 }

@@ -12,7 +12,7 @@ use crate::cli;
 use crate::deployment::{Brief, ContainerName, Info, is_slot_of};
 use crate::host::Systemd;
 use crate::verb::list::state;
-use crate::verb::session::{Session, no_container};
+use crate::verb::session::{self, Session, no_container};
 use crate::verb::uninstall;
 
 /// Header of each column, and how much of its values is shown.
@@ -72,7 +72,7 @@ pub(super) fn list(options: &List, session: &Session) -> anyhow::Result<ExitCode
     let filters = filters(&options.filter)?;
     let systemd = Systemd::connect().ok();
     let mut lines = Vec::new();
-    for (_, current) in session.deployments.containers()? {
+    for (_, current) in session::containers(session)? {
         match current {
             Ok(current) => {
                 let state = state(&Brief::of(&current.info, &current.dir), systemd.as_ref())?;

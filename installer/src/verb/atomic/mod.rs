@@ -214,7 +214,7 @@ fn install(options: grammar::Install, session: &Session) -> anyhow::Result<ExitC
             None => pull::Wanted::find(&from)?.default_container_name(),
         };
         let name = ContainerName::parse(&name)?;
-        if session.deployments.current(&name)?.is_some() {
+        if super::session::present(&name, session)?.is_some() {
             session
                 .report
                 .say(format_args!("'{name}' is already present"));
@@ -226,6 +226,7 @@ fn install(options: grammar::Install, session: &Session) -> anyhow::Result<ExitC
         values: values(options.set),
         network: cli::Network::default(),
         exports: None,
+        root: None,
         rootfs: options.rootfs,
         runtime: options.runtime,
         display: options.display,
