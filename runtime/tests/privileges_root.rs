@@ -53,6 +53,23 @@ fn another_user_keeps_what_is_ambient() {
     assert_eq!(sets(&out), [KILL, KILL, KILL, KILL | SYSLOG, KILL]);
 }
 
+#[test]
+fn another_user_can_open_its_streams() {
+    let rig = Rig::new();
+    rig.config(|config| config["process"]["user"] = json!({"uid": 33, "gid": 33}));
+    let script = "echo one >/dev/stdout; echo two >/dev/stderr; stat -L -c %u:%g /dev/fd/1";
+    let by_file = rig.script(script).run();
+    let pipes = rig.command(&["run", "c"]).output().unwrap().into();
+    rig.args(&["sleep", "1000"]);
+    rig.runtime(&["run", "-d", "c"]).ok();
+    let of_exec = rig.command(&["exec", "c", "sh", "-c", script]).output();
+    for ended in [by_file, pipes, of_exec.unwrap().into()] {
+        assert_eq!(ended.err, "two");
+        // In a file each message opens at its beginning.
+        assert!(ended.out.ends_with("33:0"), "{}", ended.out);
+    }
+}
+
 /// It may be the cause of what fails later.
 #[test]
 fn unknown_capabilities_are_told_of_a_failure_too() {

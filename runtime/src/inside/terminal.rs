@@ -14,7 +14,7 @@ use libcontainer::tty;
 use nix::pty::Winsize;
 use nix::sys::stat::{SFlag, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs};
-use nix::unistd::{dup2, fchown};
+use nix::unistd::{Uid, dup2, fchown};
 
 use super::mask::is_null;
 use super::trees::{attach, clone_tree_at};
@@ -35,7 +35,25 @@ pub enum Console {
 pub fn set_up(payload: &Payload, socket: Option<&OwnedFd>, console: Console) -> Result<(), Error> {
     match socket {
         Some(socket) => open_terminal(payload, socket, console),
-        None => reopen_null(),
+        None => {
+            give_streams(payload.identity.user);
+            reopen_null()
+        }
+    }
+}
+
+/// Programs that have no other place for their messages open /dev/stderr, and so must be able to open
+/// what it leads to. Devices stay as they are: they are the host's and serve others, too.
+fn give_streams(user: u32) {
+    for stream in 0..3 {
+        let Ok(found) = fstat(stream) else {
+            continue;
+        };
+        let kind = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT;
+        if found.st_uid != user && [SFlag::S_IFIFO, SFlag::S_IFREG].contains(&kind) {
+            // What a user namespace or a read-only file system forbids, the program does without.
+            let _ = fchown(stream, Some(Uid::from_raw(user)), None);
+        }
     }
 }
 
@@ -48,7 +66,7 @@ fn open_terminal(payload: &Payload, socket: &OwnedFd, console: Console) -> Resul
     if console == Console::Container {
         mount_console().map_err(|why| failed("mount the terminal on '/dev/console'", why))?;
     }
-    let user = nix::unistd::Uid::from_raw(payload.identity.user);
+    let user = Uid::from_raw(payload.identity.user);
     // A terminal belongs to who works at it; in a user namespace it may not be ours to give.
     let _ = fchown(0, Some(user), None);
     if let Some((rows, columns)) = payload.program.terminal_size {
