@@ -330,8 +330,8 @@ pub struct Source {
         hide_env_values = true
     )]
     pub src_creds: Option<String>,
-    /// REGISTRY/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:REF], oci-archive:FILE[:REF] or
-    /// docker-archive:FILE[:REF]
+    /// REGISTRY/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:REF], oci-archive:FILE[:REF],
+    /// docker-archive:FILE[:REF], or docker:NAME[:TAG] of an engine on this machine
     pub image: String,
 }
 

@@ -28,6 +28,8 @@ pub struct Access {
     pub proxies: Proxies,
     /// When to give up.
     pub patience: Patience,
+    /// Sockets of container engines on this machine, the one to try first.
+    pub engines: Vec<PathBuf>,
     /// Where a compressed archive is unpacked to, in a file without a name.
     pub scratch: PathBuf,
 }
@@ -82,6 +84,7 @@ impl Access {
             platform: Platform::of_this_host(),
             proxies: Proxies::from_environment(),
             patience: Patience::default(),
+            engines: engines(),
             scratch: path_variable("TMPDIR").unwrap_or_else(|| PathBuf::from("/var/tmp")),
         }
     }
@@ -134,6 +137,20 @@ fn auth_files() -> Vec<PathBuf> {
 
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What `$DOCKER_HOST` names, or else where Docker's and podman's are.
+fn engines() -> Vec<PathBuf> {
+    let named = env::var("DOCKER_HOST").ok();
+    match named
+        .as_deref()
+        .and_then(|host| host.strip_prefix("unix://"))
+    {
+        Some(path) => vec![PathBuf::from(path)],
+        None => ["/run/docker.sock", "/run/podman/podman.sock"]
+            .map(PathBuf::from)
+            .into(),
+    }
 }
 
 fn path_variable(name: &str) -> Option<PathBuf> {

@@ -25,6 +25,27 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// No container engine listens on this machine.
+    #[error(
+        "no container engine listens on {}\nhelp: start one, or name its socket in $DOCKER_HOST, as \
+         unix:///PATH; an image of a registry is named without 'docker:'",
+        tried.iter().map(|path| format!("'{}'", path.display())).collect::<Vec<_>>().join(", ")
+    )]
+    NoEngine {
+        /// The sockets that were tried.
+        tried: Vec<PathBuf>,
+    },
+    /// The engine does not give the image.
+    #[error("the container engine at '{socket}' does not give the image '{image}'")]
+    Engine {
+        /// Its socket.
+        socket: PathBuf,
+        /// The image.
+        image: String,
+        /// What it answered.
+        #[source]
+        source: io::Error,
+    },
     /// A compressed archive could not be unpacked.
     #[error("cannot unpack '{path}' to a file in '{scratch}'")]
     Unpack {

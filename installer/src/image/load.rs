@@ -8,6 +8,7 @@ use super::reference::Named;
 use super::search::{Endpoint, Registries};
 use super::transport::archive::Archive;
 use super::transport::docker_archive::DockerArchive;
+use super::transport::engine;
 use super::transport::layout::{Folder, Layout};
 use super::transport::registry::Registry;
 use super::transport::{Source, read_bounded};
@@ -60,6 +61,7 @@ impl Resolved {
 pub fn resolve(reference: &Reference, access: &Access) -> Result<Resolved, Error> {
     let stored = match reference {
         Reference::Registry(named) => return from_registries(named, access),
+        Reference::Engine(named) => return from_engine(named, reference, access),
         Reference::Layout(stored)
         | Reference::OciArchive(stored)
         | Reference::DockerArchive(stored) => stored,
@@ -87,6 +89,19 @@ pub fn resolve(reference: &Reference, access: &Access) -> Result<Resolved, Error
         source,
         Wanted {
             name,
+            source: reference.source(),
+            digest: None,
+        },
+        access,
+    )
+}
+
+fn from_engine(named: &Named, reference: &Reference, access: &Access) -> Result<Resolved, Error> {
+    policy::check(reference, &access.policy)?;
+    load(
+        Arc::new(engine::open(named, access)?),
+        Wanted {
+            name: named.name(),
             source: reference.source(),
             digest: None,
         },

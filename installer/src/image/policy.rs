@@ -96,6 +96,10 @@ impl Subject {
                 transport: "oci-archive",
                 scopes: path_scopes(stored),
             },
+            Reference::Engine(named) => Self {
+                transport: "docker-daemon",
+                scopes: vec![named.name(), String::new()],
+            },
             Reference::DockerArchive(_) => Self {
                 transport: "docker-archive",
                 scopes: vec![String::new()],

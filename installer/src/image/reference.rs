@@ -5,11 +5,12 @@
 //! NAME[:TAG][@sha256:DIGEST]                                a registry of the search list
 //! oci:DIR[:REF]   oci-archive:FILE[:REF]                    an OCI image layout, or a tar of one
 //! docker-archive:FILE[:REF]   dockertar:/FILE[:REF]         what `docker save` writes
+//! docker:NAME[:TAG]   docker-daemon:NAME[:TAG]              an engine on this machine
 //! ```
 //!
 //! `oci:` has two meanings by age. It is a layout when its path begins with `/` or `.` or is a
 //! folder with an `oci-layout` file; otherwise it is the older spelling for a registry's image,
-//! in which `oci:`, `docker:`, `http:` and `https:` say nothing and are dropped.
+//! in which `oci:`, `docker://`, `http:` and `https:` say nothing and are dropped.
 
 use std::fmt;
 use std::path::{self, Path, PathBuf};
@@ -27,6 +28,8 @@ pub enum Reference {
     OciArchive(Stored),
     /// A tar file as `docker save` writes it.
     DockerArchive(Stored),
+    /// An engine on this machine: Docker's, or podman's by the same protocol.
+    Engine(Named),
 }
 
 /// A name in a registry.
@@ -52,14 +55,7 @@ pub struct Stored {
 }
 
 /// Transports of other tools, refused by their names rather than taken for registries.
-const UNSUPPORTED: [&str; 6] = [
-    "containers-storage",
-    "dir",
-    "docker-daemon",
-    "ostree",
-    "sif",
-    "tarball",
-];
+const UNSUPPORTED: [&str; 5] = ["containers-storage", "dir", "ostree", "sif", "tarball"];
 
 impl Reference {
     /// Understands `text`; relative paths count from the working directory.
@@ -88,6 +84,9 @@ impl Reference {
                 "docker-archive" | "dockertar" => {
                     return Stored::parse(rest).map(Self::DockerArchive).map_err(fault);
                 }
+                "docker" | "docker-daemon" if !rest.starts_with("//") => {
+                    return Named::parse(rest).map(Self::Engine).map_err(fault);
+                }
                 other if UNSUPPORTED.contains(&other) => {
                     return Err(fault(format!("the transport '{other}' is not supported")));
                 }
@@ -104,7 +103,7 @@ impl Reference {
     /// name of its own, which [`resolve`](super::resolve) finds out.
     pub fn name(&self) -> Option<String> {
         match self {
-            Self::Registry(named) => Some(named.name()),
+            Self::Registry(named) | Self::Engine(named) => Some(named.name()),
             Self::Layout(_) | Self::OciArchive(_) | Self::DockerArchive(_) => None,
         }
     }
@@ -122,6 +121,7 @@ impl Reference {
             Self::Layout(stored) => format!("oci:{stored}"),
             Self::OciArchive(stored) => format!("oci-archive:{stored}"),
             Self::DockerArchive(stored) => format!("docker-archive:{stored}"),
+            Self::Engine(named) => format!("docker:{}", named.name()),
         }
     }
 }

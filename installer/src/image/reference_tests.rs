@@ -9,6 +9,27 @@ fn parse(text: &str) -> Result<Reference, Error> {
 }
 
 #[test]
+fn an_engine_is_told_from_a_registry() {
+    for (text, source) in [
+        ("docker:busybox", "docker:busybox:latest"),
+        ("docker-daemon:a/b:1", "docker:a/b:1"),
+        ("docker://busybox:1", "busybox:1"),
+    ] {
+        let reference = parse(text).unwrap();
+        assert_eq!(reference.source(), source, "{text}");
+        assert_eq!(
+            parse(&reference.source()).unwrap().source(),
+            source,
+            "{text}"
+        );
+        assert_eq!(
+            matches!(reference, Reference::Engine(_)),
+            source.starts_with("docker:")
+        );
+    }
+}
+
+#[test]
 fn names_are_kept_as_typed() {
     for (text, name) in [
         ("busybox", "busybox:latest"),
@@ -18,7 +39,7 @@ fn names_are_kept_as_typed() {
             "docker.io/library/busybox:1.36",
         ),
         ("docker://quay.io/a/b:c", "quay.io/a/b:c"),
-        ("docker:busybox:1", "busybox:1"),
+        ("docker://busybox:1", "busybox:1"),
         ("oci:docker.io/etcd", "docker.io/etcd:latest"),
         ("oci:etcd:3", "etcd:3"),
         ("http:localhost:5000/etcd", "localhost:5000/etcd:latest"),
@@ -129,7 +150,7 @@ fn what_is_no_reference_is_refused_with_the_rule() {
         ("r.example:port/a", "port"),
         ("r.example:70000/a", "port"),
         ("-r.example/a", "host"),
-        ("docker-daemon:a:b", "not supported"),
+        ("containers-storage:a:b", "not supported"),
         ("dir:/x", "not supported"),
         ("oci-archive:", "no path"),
         ("oci-archive:x:", "nothing after"),

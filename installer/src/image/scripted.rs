@@ -77,6 +77,7 @@ pub(super) fn access() -> Access {
             first_delay: Duration::from_millis(1),
             longest_delay: Duration::from_millis(5),
         },
+        engines: Vec::new(),
         scratch: std::env::temp_dir(),
     }
 }

@@ -1,8 +1,11 @@
 //! podman, with conmon beside each container.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::house::{Hierarchy, House};
 use super::{IMAGE, image};
@@ -63,6 +66,26 @@ impl Podman {
     /// Runs podman, which must succeed; what it prints, trimmed.
     pub fn ok(&self, words: &[&str]) -> Result<String> {
         Ok(self.podman(words)?.ok()?.trim().to_owned())
+    }
+
+    /// Lets it listen on a socket, until it is dropped; where that is for this process.
+    pub fn listen(&self) -> Result<PathBuf> {
+        let socket = self.house.disk().join("podman.sock");
+        let address = format!("unix://{}", socket.display());
+        let service = ["system", "service", "--time=0", &address];
+        let globals: Vec<&str> = self.globals.iter().map(String::as_str).collect();
+        // It ends with the house.
+        self.house
+            .command(&[&globals[..], &service].concat())
+            .spawn()?;
+        let reached = self.house.path(&socket);
+        for _ in 0..500 {
+            if UnixStream::connect(&reached).is_ok() {
+                return Ok(reached);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("podman does not listen on '{}'", reached.display())
     }
 
     /// `run`, `create` or `pod create`, in this rig's cgroup and without a network of the host.

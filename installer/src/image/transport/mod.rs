@@ -9,6 +9,7 @@ use super::{Compression, Digest, Error};
 
 pub(super) mod archive;
 pub(super) mod docker_archive;
+pub(super) mod engine;
 pub(super) mod layout;
 pub(super) mod registry;
 
