@@ -13,7 +13,7 @@ TEST_PACKAGES := attr busybox-static conmon containerd e2fsprogs iproute2 libcap
 	runc systemd-container uidmap util-linux
 BENCH_PACKAGES := bubblewrap crun runc strace time
 
-.PHONY: help build check unit soak fuzz e2e test demo bench-start deps build-deps cargo manual install clean
+.PHONY: help build check unit soak fuzz crash failpoints e2e test demo bench-start deps build-deps cargo manual install clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,7 @@ build: build-deps cargo ## both programs, into target/dist
 check: deps cargo ## formatting and lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p sysc --features failpoints -- -D warnings
 
 unit: deps cargo ## tests of the two crates; those that say so in their name need root
 	cargo test -p sysc -p sysc-runtime
@@ -43,7 +44,14 @@ soak: deps cargo ## ten thousand starts, thousands of kills; some twenty minutes
 fuzz: cargo ## five minutes for each target; needs a nightly toolchain and cargo-fuzz
 	cd runtime && for target in config mount_options; do cargo +nightly fuzz run $$target -- -max_total_time=300 || exit 1; done
 
-e2e: deps build ## real machines, a real registry
+crash: deps build failpoints ## every changing command cut off everywhere; some twenty minutes
+	SYSC_BIN=$(DIST) cargo run --quiet -p sysc-tests --bin crash
+
+failpoints: build-deps cargo # a program that tests can cut off; not for shipping
+	cargo build -p sysc --features failpoints
+	install -D $(BUILD)/debug/sysc $(DIST)/sysc-failpoints
+
+e2e: deps build failpoints ## real machines, a real registry
 	SYSC_BIN=$(DIST) cargo test -p sysc-tests
 
 bench-start: deps build ## how fast containers start, beside crun, runc and bubblewrap

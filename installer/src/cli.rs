@@ -64,6 +64,10 @@ pub enum Verb {
     History(History),
     /// Hold a container's updates off, or let them through again
     Hold(Hold),
+    /// Finish or give up what a crash or a power cut left; says nothing where there is nothing
+    ///
+    /// Every command that changes something does the same first.
+    Recover,
     /// Fetch an image into the repository without installing it
     Pull(Pull),
     /// Run an image once in the foreground, or a command in a container

@@ -2,21 +2,26 @@
 //! old content or the new one, and never a part.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+
+use crate::failpoint::{Point, pass};
 
 /// Writes `content` with exactly the permissions `mode` to a file that must not exist yet, and
 /// syncs it. Its name is as durable as the caller makes it with [`sync_dir`].
 pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    pass(Point::FileCreate)?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)?;
+    pass(Point::FileWrite)?;
     file.write_all(content)?;
     file.set_permissions(Permissions::from_mode(mode))?;
+    pass(Point::FileSync)?;
     file.sync_all()
 }
 
@@ -27,41 +32,98 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 
 /// Makes `path` a symbolic link to `target`, in place of what is there, in one step.
 pub fn replace_link(path: &Path, target: &Path) -> io::Result<()> {
-    switch(path, |temporary| symlink(target, temporary))
+    switch(path, |temporary| link(temporary, target))
+}
+
+/// Makes the symbolic link `path` to `target`, where nothing is yet.
+pub fn link(path: &Path, target: &Path) -> io::Result<()> {
+    pass(Point::LinkMake)?;
+    symlink(target, path)
 }
 
 /// Makes the directory `path`, and those above it, if it is not there, with exactly the
 /// permissions `mode`. Its name is as durable as the caller makes it.
 pub fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
-    std::fs::create_dir_all(path)?;
+    make_dirs(path)?;
     if path.metadata()?.permissions().mode() & 0o7777 != mode {
         std::fs::set_permissions(path, Permissions::from_mode(mode))?;
     }
     Ok(())
 }
 
+/// Makes the directory `path`, and those above it, where it is not there.
+pub fn make_dirs(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    pass(Point::DirMake)?;
+    std::fs::create_dir_all(path)
+}
+
+/// Makes the directory `path`, for root alone, where nothing is yet.
+pub fn make_private_dir(path: &Path) -> io::Result<()> {
+    pass(Point::DirMake)?;
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Removes the directory `path` if it is empty. `false`: it is not there, or something is in it.
+pub fn remove_empty_dir(path: &Path) -> io::Result<bool> {
+    use io::ErrorKind;
+    if path.is_dir() {
+        pass(Point::DirRemove)?;
+    }
+    match std::fs::remove_dir(path) {
+        Ok(()) => Ok(true),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory => {
+                Ok(false)
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+/// Removes the directory `path` with all that is in it.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    pass(Point::TreeRemove)?;
+    std::fs::remove_dir_all(path)
+}
+
 /// Removes the file or link `path` for good. `false`: there was none.
 pub fn remove(path: &Path) -> io::Result<bool> {
+    if path.symlink_metadata().is_ok() {
+        pass(Point::FileRemove)?;
+    }
     match std::fs::remove_file(path) {
         Ok(()) => sync_dir(parent(path)).map(|()| true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }
 
 /// Renames `from` to `to`, both in the same directory, and syncs that directory.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    pass(Point::Rename)?;
     std::fs::rename(from, to)?;
     sync_dir(parent(to))
 }
 
 /// Makes the entries of the directory `path` durable.
 pub fn sync_dir(path: &Path) -> io::Result<()> {
+    pass(Point::DirSync)?;
     File::open(path)?.sync_all()
 }
 
 /// Makes everything written to the file system of `path` durable.
 pub fn sync_file_system(path: &Path) -> io::Result<()> {
+    pass(Point::FileSystemSync)?;
     let directory = File::open(path)?;
     nix::unistd::syncfs(std::os::fd::AsRawFd::as_raw_fd(&directory)).map_err(io::Error::from)
 }
@@ -83,11 +145,41 @@ pub fn sync_file_systems<'a>(paths: impl IntoIterator<Item = &'a Path>) -> io::R
     Ok(())
 }
 
+/// Removes what a crash left beside `path` while its next content was prepared.
+pub fn forget_unfinished(path: &Path) -> io::Result<()> {
+    let temporary = temporary(path);
+    if temporary.symlink_metadata().is_ok() {
+        remove(&temporary)?;
+    }
+    Ok(())
+}
+
+/// Removes what a crash left of that kind in the directory `dir`, which need not exist.
+pub fn sweep_unfinished(dir: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(UNFINISHED) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// How a name ends that is not yet what it is going to be.
+const UNFINISHED: &str = ".sysc-tmp";
+
 /// The name beside `path` under which its next content is prepared. One writer at a time (the
 /// lock), so one name is enough, and one left by a crash is written over.
 fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.sysc-tmp"))
+    path.with_file_name(format!(".{name}{UNFINISHED}"))
 }
 
 fn switch(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod deployment;
 pub mod durable;
 pub mod exports;
+pub mod failpoint;
 #[expect(
     clippy::disallowed_methods,
     reason = "the one door to the running system"

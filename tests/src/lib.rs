@@ -7,6 +7,7 @@
 
 mod cgroups;
 pub mod command;
+pub mod crash;
 pub mod engines;
 pub mod image;
 pub mod images;

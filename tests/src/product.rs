@@ -14,6 +14,11 @@ pub fn runtime() -> Result<PathBuf> {
     program("sysc-runtime")
 }
 
+/// `sysc` with failpoints, of which tests alone have one.
+pub fn failpoints() -> Result<PathBuf> {
+    program("sysc-failpoints")
+}
+
 fn program(name: &str) -> Result<PathBuf> {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/dist");
     let directory = std::env::var_os("SYSC_BIN").map_or(built, PathBuf::from);

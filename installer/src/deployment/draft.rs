@@ -1,7 +1,6 @@
 //! Building a deployment beside the live ones.
 
-use std::fs::{DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::{ContainerName, Deployment, Deployments, Error, Info};
@@ -44,10 +43,7 @@ impl Draft {
         slot: &Path,
     ) -> Result<Self, Error> {
         let dir = deployments.dir().join(format!(".{name}.tmp-{serial}"));
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&dir)
-            .map_err(|source| Error::io("create", &dir, source))?;
+        durable::make_private_dir(&dir).map_err(|source| Error::io("create", &dir, source))?;
         Ok(Self {
             dir,
             slot: slot.to_owned(),
@@ -59,7 +55,7 @@ impl Draft {
     /// Links `tree` out of the repository as the deployment's root file system.
     pub fn link_tree(&self, store: &Store, tree: &Tree) -> Result<(), Error> {
         let rootfs = self.dir.join("rootfs");
-        std::fs::create_dir(&rootfs).map_err(|source| Error::io("create", &rootfs, source))?;
+        durable::make_dirs(&rootfs).map_err(|source| Error::io("create", &rootfs, source))?;
         let folder = File::open(&rootfs).map_err(|source| Error::io("open", &rootfs, source))?;
         store.materialise(tree, &folder)?;
         Ok(())
@@ -68,8 +64,7 @@ impl Draft {
     /// Uses a tree of the host as the deployment's root file system.
     pub fn point_at_tree(&self, tree: &Path) -> Result<(), Error> {
         let rootfs = self.dir.join("rootfs");
-        std::os::unix::fs::symlink(tree, &rootfs)
-            .map_err(|source| Error::io("create", &rootfs, source))
+        durable::link(&rootfs, tree).map_err(|source| Error::io("create", &rootfs, source))
     }
 
     /// Writes everything else. All of it is readable by root alone: values may be secrets.
@@ -109,12 +104,12 @@ impl Draft {
             .join(file.path.trim_start_matches('/'));
         let failed = |source| Error::io("write", &path, source);
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(failed)?;
+            durable::make_dirs(parent).map_err(failed)?;
         }
         match &file.kind {
             HostFileKind::File(content) => durable::create(&path, content, file.mode),
-            HostFileKind::Link(target) => std::os::unix::fs::symlink(target, &path),
-            HostFileKind::Dir => std::fs::create_dir_all(&path),
+            HostFileKind::Link(target) => durable::link(&path, Path::new(target)),
+            HostFileKind::Dir => durable::make_dirs(&path),
         }
         .map_err(failed)
     }

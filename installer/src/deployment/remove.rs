@@ -20,7 +20,7 @@ pub fn remove(dir: &Path, serial: u64) -> Result<(), Error> {
         durable::rename(dir, &trash).map_err(|source| Error::io("rename", dir, source))?;
         trash
     };
-    std::fs::remove_dir_all(&trash).map_err(|source| Error::io("remove", &trash, source))
+    durable::remove_tree(&trash).map_err(|source| Error::io("remove", &trash, source))
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub(super) fn check_unused(dir: &Path) -> Result<(), Error> {
 /// A process whose root is the deployment's. A container's root is another mount of it, in another
 /// namespace, so it is told by device and inode.
 fn inhabitant(dir: &Path) -> Option<u32> {
-    let rootfs = dir.join("rootfs").metadata().ok()?;
+    let rootfs = dir.join("rootfs").symlink_metadata().ok()?;
     let lives_here = |pid: &u32| {
         let root = Path::new("/proc").join(pid.to_string()).join("root");
         root.metadata()

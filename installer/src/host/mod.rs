@@ -18,6 +18,8 @@ pub use tmpfiles::create as create_tmpfiles;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
+use crate::failpoint::{Point, pass};
+
 /// A program of the host that could not be used or that refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -55,6 +57,12 @@ pub enum Error {
          help: sysc installs services of systemd; call it on a host that systemd has booted"
     )]
     NoSystemd,
+}
+
+/// Runs `program`, which changes something.
+fn change(program: &'static str, arguments: &[&str]) -> Result<(), Error> {
+    pass(Point::HostChange).map_err(|source| Error::Start { program, source })?;
+    run(program, arguments).map(drop)
 }
 
 /// Runs `program`, which must end with status 0, and returns its standard output.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Error, run};
+use super::{Error, change, run};
 
 /// The system's manager. Having one means that systemd runs here.
 #[derive(Debug)]
@@ -30,17 +30,17 @@ impl Systemd {
 
     /// Lets systemd read all unit files again.
     pub fn reload(&self) -> Result<(), Error> {
-        run("systemctl", &["daemon-reload"]).map(drop)
+        change("systemctl", &["daemon-reload"])
     }
 
     /// Enables `unit` as its `[Install]` section says. It is not started.
     pub fn enable(&self, unit: &str) -> Result<(), Error> {
-        run("systemctl", &["--no-reload", "enable", "--", unit]).map(drop)
+        change("systemctl", &["--no-reload", "enable", "--", unit])
     }
 
     /// Removes the links that enabling `unit` made. No effect on a unit that has none.
     pub fn disable(&self, unit: &str) -> Result<(), Error> {
-        run("systemctl", &["--no-reload", "disable", "--", unit]).map(drop)
+        change("systemctl", &["--no-reload", "disable", "--", unit])
     }
 
     /// Whether `unit` is enabled. One that cannot be asked about is not.
@@ -50,7 +50,7 @@ impl Systemd {
 
     /// Starts `unit` and waits until it is active.
     pub fn start(&self, unit: &str) -> Result<(), Error> {
-        run("systemctl", &["start", "--", unit]).map(drop)
+        change("systemctl", &["start", "--", unit])
     }
 
     /// `unit` runs, or is on the way to it.
@@ -64,12 +64,12 @@ impl Systemd {
     pub fn restart(&self, unit: &str) -> Result<(), Error> {
         // A start limit is counted for what went before, too.
         self.reset_failed(unit);
-        run("systemctl", &["restart", "--", unit]).map(drop)
+        change("systemctl", &["restart", "--", unit])
     }
 
     /// Stops `unit` and waits for it. No effect on one that does not run.
     pub fn stop(&self, unit: &str) -> Result<(), Error> {
-        run("systemctl", &["stop", "--", unit]).map(drop)
+        change("systemctl", &["stop", "--", unit])
     }
 
     /// Forgets that `unit` has failed, if it has.

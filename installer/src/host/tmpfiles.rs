@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use super::{Error, run};
+use super::{Error, change};
 
 /// Creates what the configuration file `configuration` asks for.
 pub fn create(configuration: &Path) -> Result<(), Error> {
-    run(
+    change(
         "systemd-tmpfiles",
         &["--create", &configuration.to_string_lossy()],
     )
-    .map(drop)
 }

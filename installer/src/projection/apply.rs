@@ -15,6 +15,8 @@ use crate::image::Digest;
 pub(super) struct Hands<'a> {
     pub systemd: &'a Systemd,
     pub storage: &'a Path,
+    /// Where units are, and the links that enable them.
+    pub units: &'a Path,
 }
 
 impl Hands<'_> {
@@ -73,7 +75,7 @@ impl Hands<'_> {
                     .and_then(|()| self.systemd.enable(unit)),
             ),
             Change::Stop(unit) => host(self.stop(unit)),
-            Change::Disable(unit) => host(self.systemd.disable(unit)),
+            Change::Disable(unit) => self.disable(unit),
             Change::ResetFailed(unit) => {
                 self.systemd.reset_failed(unit);
                 Ok(())
@@ -81,6 +83,25 @@ impl Hands<'_> {
             Change::RemoveDirIfEmpty(path) => remove_dir_if_empty(path),
             Change::Forget(name) => Ledger::remove(self.storage, name),
         }
+    }
+
+    /// systemd does not disable a unit that it does not find any more; its links are removed all
+    /// the same.
+    fn disable(&self, unit: &str) -> Result<(), Error> {
+        if self.units.join(unit).exists() {
+            return self.systemd.disable(unit).map_err(|source| Error::Host {
+                change: Change::Disable(unit.to_owned()).to_string(),
+                source,
+            });
+        }
+        let entries = std::fs::read_dir(self.units)
+            .into_iter()
+            .flatten()
+            .flatten();
+        for link in entries.map(|entry| entry.path().join(unit)) {
+            durable::remove(&link).map_err(|source| Error::io("remove", &link, source))?;
+        }
+        Ok(())
     }
 
     /// A service may run although its unit file was deleted by hand; one that does not run may be
@@ -131,20 +152,11 @@ fn sync(paths: &BTreeSet<PathBuf>) -> Result<(), Error> {
 }
 
 fn make_dir(path: &Path) -> Result<(), Error> {
-    std::fs::create_dir_all(path).map_err(|source| Error::io("create", path, source))
+    durable::make_dirs(path).map_err(|source| Error::io("create", path, source))
 }
 
 fn remove_dir_if_empty(path: &Path) -> Result<(), Error> {
-    use std::io::ErrorKind;
-    match std::fs::remove_dir(path) {
-        Err(error)
-            if !matches!(
-                error.kind(),
-                ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory
-            ) =>
-        {
-            Err(Error::io("remove", path, error))
-        }
-        _ => Ok(()),
-    }
+    durable::remove_empty_dir(path)
+        .map(drop)
+        .map_err(|source| Error::io("remove", path, source))
 }

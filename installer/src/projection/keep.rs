@@ -6,6 +6,7 @@ use std::path::Path;
 use super::switch::Site;
 use super::{Error, Ledger};
 use crate::deployment::{self, Container, ContainerName, Deployment, Deployments, Journal};
+use crate::durable;
 use crate::places::Places;
 use crate::store::Store;
 
@@ -17,6 +18,16 @@ use crate::store::Store;
 pub fn clean(site: &Site, store: &Store) -> Result<Vec<deployment::Error>, Error> {
     let places = site.places;
     let deployments = Deployments::new(&places.deployments);
+    let storage = places.storage();
+    let ours = [
+        places.deployments.clone(),
+        storage.join("ledger"),
+        places.deployments.join(".journal"),
+        storage,
+    ];
+    for dir in ours {
+        durable::sweep_unfinished(&dir).map_err(|source| Error::io("tidy", &dir, source))?;
+    }
     let used = Used::find(site, &deployments)?;
     let survey = deployments.survey()?;
     let unused = survey

@@ -1,11 +1,14 @@
 //! Projecting one container.
 
+use std::path::PathBuf;
+
 use super::apply::{Hands, look};
 use super::plan::{Host, plan};
 use super::switch::Site;
 use super::want::Want;
 use super::{Change, Error, Ledger};
 use crate::deployment::{ContainerName, Deployment, Deployments};
+use crate::durable;
 
 /// Brings the host to what the current deployment of `name` asks, or removes every trace where
 /// it has none. Returns the changes that were made.
@@ -28,10 +31,18 @@ pub fn project(site: &Site, name: &ContainerName) -> Result<Vec<Change>, Error> 
         look: &look,
         enabled: &enabled,
     };
+    let wanted = want
+        .iter()
+        .flat_map(|want| want.files.keys().map(PathBuf::as_path));
+    let written = ledger.iter().flat_map(Ledger::paths);
+    for path in wanted.chain(written) {
+        durable::forget_unfinished(path).map_err(|source| Error::io("tidy", path, source))?;
+    }
     let changes = plan(want.as_ref(), ledger.as_ref(), host);
     Hands {
         systemd,
         storage: &storage,
+        units: &places.units,
     }
     .apply(&changes)?;
     Ok(changes)

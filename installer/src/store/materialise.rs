@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use super::tree::{Dir, Meta, Node, Object, Tree};
 use super::write::object_path;
 use super::{Error, Store};
+use crate::failpoint::{Point, pass};
 
 /// How the files of a tree came to their places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +78,7 @@ impl Work<'_> {
     fn entries(&mut self, into: BorrowedFd<'_>, dir: &Dir, path: &str) -> Result<(), Error> {
         for (name, node) in &dir.entries {
             let path = format!("{path}/{name}");
+            pass(Point::TreeLink).map_err(|source| place("make", &path, source))?;
             match node {
                 Node::Dir(dir) => self.folder(into, name, dir, &path)?,
                 Node::EmptyFile => self.create(into, name, &Meta::file(), &path)?,

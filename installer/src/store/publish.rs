@@ -6,6 +6,7 @@ use ostree::{Repo, gio};
 
 use super::error::writing;
 use super::{Error, Store};
+use crate::failpoint::{Point, pass};
 
 impl Store {
     /// Lets `write` write within a transaction of `repo`, and puts the commit that it returns
@@ -22,6 +23,11 @@ impl Store {
             source,
         })?;
         let (commit, rest) = write()?;
+        pass(Point::RepoCommit).map_err(|source| Error::Folder {
+            action: "commit to",
+            path: self.path.clone(),
+            source,
+        })?;
         repo.transaction_set_ref(None, reference, Some(&commit));
         let committed = transaction.commit(gio::Cancellable::NONE);
         committed.map_err(|source| {

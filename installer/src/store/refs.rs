@@ -7,6 +7,7 @@ use std::path::Path;
 use ostree::{RepoListRefsExtFlags, gio};
 
 use super::{Error, Store};
+use crate::failpoint::{Point, pass};
 
 /// Ref of an image. `name` is the image's name as the user knows it.
 pub(super) fn image(name: &str) -> String {
@@ -96,6 +97,11 @@ impl Store {
 
     /// Deletes a ref, which need not exist, and its folder, when that becomes empty.
     pub(super) fn delete(&self, repo: &ostree::Repo, reference: &str) -> Result<(), Error> {
+        pass(Point::RefDelete).map_err(|source| Error::Folder {
+            action: "delete a ref in",
+            path: self.path.clone(),
+            source,
+        })?;
         let deleted = repo.set_ref_immediate(None, reference, None, gio::Cancellable::NONE);
         deleted.map_err(|source| Error::Publish {
             what: reference.to_owned(),
@@ -116,7 +122,8 @@ impl Store {
         let heads = self.path.join("refs/heads");
         for folder in below.ancestors() {
             let path = heads.join(folder);
-            match File::open(&path).and_then(|folder| folder.sync_all()) {
+            let opened = pass(Point::RefSync).and_then(|()| File::open(&path));
+            match opened.and_then(|folder| folder.sync_all()) {
                 // A folder that is gone has nothing to lose; its parent is next.
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::Folder {

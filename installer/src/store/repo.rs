@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ostree::{Repo, RepoMode, gio};
 
 use super::{Error, Store};
+use crate::failpoint::{Point, pass};
 
 impl Store {
     /// Opens the bare repository at `repo`, or makes one there (and its parents, 0755) when
@@ -87,7 +88,9 @@ impl Store {
             path: path.to_owned(),
             source,
         };
-        make_folders(path).map_err(folder)?;
+        pass(Point::RepoCreate)
+            .and_then(|()| make_folders(path))
+            .map_err(folder)?;
         let repo = Repo::new_for_path(path);
         let created = repo.create(RepoMode::Bare, gio::Cancellable::NONE);
         created.map_err(|source| Error::CreateRepo {

@@ -13,6 +13,7 @@ use super::error::writing;
 use super::object::{self, Encoded};
 use super::tree::{Dir, Meta, Node};
 use super::{Error, Store, ffi};
+use crate::failpoint::{Point, pass};
 use crate::image::Digest;
 
 /// Files up to this size are hashed and handed over in memory; larger ones go through an unnamed
@@ -106,6 +107,7 @@ impl<'a> Writer<'a> {
             _ => "commit",
         };
         self.remove_damaged(&object.checksum, extension, object.variant.size() as u64)?;
+        self.pass()?;
         let cancel = gio::Cancellable::NONE;
         let written =
             self.repo
@@ -185,6 +187,7 @@ impl<'a> Writer<'a> {
         if let Some(size) = size {
             self.remove_damaged(checksum, "file", size)?;
         }
+        self.pass()?;
         let cancel = gio::Cancellable::NONE;
         let written = self
             .repo
@@ -206,6 +209,10 @@ impl<'a> Writer<'a> {
             path,
             source,
         })
+    }
+
+    fn pass(&self) -> Result<(), Error> {
+        pass(Point::ObjectWrite).map_err(|source| self.spool_failed(source))
     }
 
     fn failed(&self, what: &str, source: glib::Error) -> Error {

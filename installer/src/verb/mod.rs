@@ -16,6 +16,7 @@ mod new;
 mod offline;
 mod once;
 mod pull;
+mod recover;
 mod rendering;
 mod rollback;
 mod run;
@@ -52,6 +53,7 @@ fn ours(cli: Cli, session: Session) -> anyhow::Result<ExitCode> {
         Verb::Rollback(options) => rollback::run(&options, &session),
         Verb::History(options) => history::run(&options, &session),
         Verb::Hold(options) => hold::run(&options, &session),
+        Verb::Recover => recover::run(&session),
         Verb::Pull(options) => pull::run(&options, &session),
         Verb::Info(options) => info::run(&options, &session),
         Verb::Run(options) => run::run(&options, &session),

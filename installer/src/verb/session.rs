@@ -32,10 +32,17 @@ pub(super) struct StoreAccess {
 pub(super) struct HostAccess {
     pub store: Store,
     pub systemd: Systemd,
+    /// Recovery found nothing that it could not put right.
+    whole: bool,
     _store_access: StoreAccess,
 }
 
 impl HostAccess {
+    /// Every container is as it should be.
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     /// Removes what no container needs any more.
     pub fn clean(&self, session: &Session) -> Result<Vec<deployment::Error>, projection::Error> {
         projection::clean(&session.site(self), &self.store)
@@ -95,13 +102,15 @@ impl<'a> Session<'a> {
     pub fn change_host(&self) -> anyhow::Result<HostAccess> {
         let systemd = Systemd::connect()?;
         let store_access = self.change_store()?;
-        let access = HostAccess {
+        let mut access = HostAccess {
             store: store_access.store.clone(),
             systemd,
+            whole: false,
             _store_access: store_access,
         };
         let recovered = projection::recover(&self.site(&access), &access.store)
             .context("cannot finish what an earlier command left")?;
+        access.whole = recovered.failed.is_empty();
         self.tell(recovered);
         Ok(access)
     }
