@@ -45,12 +45,14 @@ fn holds(plan: &Plan) {
         let Attributes {
             set,
             clear,
+            clear_rest,
             set_all,
             clear_all,
         } = step.attributes;
         // The kernel allows both only for the kinds of access time, which it wants cleared first.
         let atime = 0x70;
         assert_eq!(set & clear & !atime, 0, "{step:?}");
+        assert_eq!(clear_rest & (set | clear), 0, "{step:?}");
         assert_eq!(set_all & clear_all & !atime, 0, "{step:?}");
     }
     let devices = plan.devices.nodes.iter().map(|device| &device.path);

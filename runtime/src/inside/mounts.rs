@@ -7,6 +7,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
+use libcontainer::syscall::linux::MOUNT_ATTR_NOSYMFOLLOW;
 use nix::sys::stat::{SFlag, fstat, lstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
 
@@ -154,10 +155,20 @@ pub(super) fn place(tree: &OwnedFd, step: &MountStep, target: &OwnedFd) -> Resul
     travel(tree, step)
 }
 
-/// What is not asked for stays as the source has it; what a user namespace may not clear is refused
-/// by the kernel.
+/// What a user namespace may not clear is refused by the kernel, if it was asked for; else it stays.
 fn dress(tree: &OwnedFd, attributes: &Attributes) -> Result<(), String> {
-    change(tree.as_fd(), attributes.set, attributes.clear, false)?;
+    let Attributes {
+        set,
+        clear,
+        clear_rest,
+        ..
+    } = *attributes;
+    let top = |clear| change(tree.as_fd(), set, clear, false);
+    match clear_rest {
+        0 => top(clear)?,
+        // The last one is never locked.
+        rest => top(clear | rest).or_else(|_| top(clear | rest & MOUNT_ATTR_NOSYMFOLLOW))?,
+    }
     change(tree.as_fd(), attributes.set_all, attributes.clear_all, true)
 }
 

@@ -9,10 +9,30 @@ pub struct Attributes {
     pub set: u64,
     /// Cleared on the mount.
     pub clear: u64,
+    /// Cleared on it too, as far as nothing locks it: what a bind has from its source.
+    pub clear_rest: u64,
     /// Set on it and all below it.
     pub set_all: u64,
     /// Cleared on it and all below it.
     pub clear_all: u64,
+}
+
+impl Attributes {
+    /// What a bind gets. One that asks for any property has those that it asks for and no others:
+    /// so it is with runc and crun, and engines name what they want to keep. Access times are left
+    /// as they are, and who asks for nothing has all as the source has it.
+    pub fn of_bind(self) -> Attributes {
+        const ALL: u64 = flags::MOUNT_ATTR_RDONLY
+            | flags::MOUNT_ATTR_NOSUID
+            | flags::MOUNT_ATTR_NODEV
+            | flags::MOUNT_ATTR_NOEXEC
+            | flags::MOUNT_ATTR_NOSYMFOLLOW;
+        let asked = self.set | self.clear;
+        Attributes {
+            clear_rest: if asked == 0 { 0 } else { ALL & !asked },
+            ..self
+        }
+    }
 }
 
 /// What is said to the file system itself.
@@ -165,6 +185,7 @@ mod tests {
 
     fn attributes(set: u64, clear: u64, set_all: u64, clear_all: u64) -> Attributes {
         Attributes {
+            clear_rest: 0,
             set,
             clear,
             set_all,

@@ -111,7 +111,10 @@ fn step(mount: &Mount, around: &Around) -> Result<MountStep, String> {
     let mut options = Options::read(mount.options().as_deref().unwrap_or_default());
     let what = what(mount, &mut options, around)?;
     guard_proc(&target, &what)?;
-    let mut attributes = options.attributes;
+    let mut attributes = match what {
+        What::Bind(_) => options.attributes.of_bind(),
+        _ => options.attributes,
+    };
     if around.cgroups == CgroupView::Hosts && shows_cgroups(&what) {
         attributes.set_all |= flags::MOUNT_ATTR_RDONLY;
         attributes.clear_all &= !flags::MOUNT_ATTR_RDONLY;
