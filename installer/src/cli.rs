@@ -81,6 +81,11 @@ pub enum Verb {
     Exec(Exec),
     /// Show what an image is and what can be set: labels, variables, defaults, files
     Info(Info),
+    /// Take over the containers that atomic left on this host, without restarting them
+    ///
+    /// One whose service runs is left alone, and is taken over at the next boot, or by calling this
+    /// again when it is stopped; the exit status is 3 as long as there is one.
+    Adopt(Adopt),
     /// Tell what an image's author should look at: errors that an installation would end with, and
     /// advice
     ///
@@ -305,6 +310,14 @@ pub struct Lint {
     /// A directory with an image's 'exports', or an image that was pulled
     #[arg(value_name = "DIR|IMAGE")]
     pub target: String,
+}
+
+/// Options of `sysc adopt`.
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// The containers; all that are atomic's, if none is named
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
 }
 
 /// Options of `sysc new`.

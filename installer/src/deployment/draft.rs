@@ -94,24 +94,7 @@ impl Draft {
         contents
             .host_files
             .iter()
-            .try_for_each(|file| self.write_host_file(file))
-    }
-
-    fn write_host_file(&self, file: &HostFile) -> Result<(), Error> {
-        let path = self
-            .dir
-            .join("host")
-            .join(file.path.trim_start_matches('/'));
-        let failed = |source| Error::io("write", &path, source);
-        if let Some(parent) = path.parent() {
-            durable::make_dirs(parent).map_err(failed)?;
-        }
-        match &file.kind {
-            HostFileKind::File(content) => durable::create(&path, content, file.mode),
-            HostFileKind::Link(target) => durable::link(&path, Path::new(target)),
-            HostFileKind::Dir => durable::make_dirs(&path),
-        }
-        .map_err(failed)
+            .try_for_each(|file| write_host_file(&self.dir, file))
     }
 
     /// Makes everything durable and gives the deployment its final path. It is complete from
@@ -127,6 +110,21 @@ impl Draft {
             info,
         })
     }
+}
+
+/// Puts a host file as it will be written into the deployment `dir`.
+pub(super) fn write_host_file(dir: &Path, file: &HostFile) -> Result<(), Error> {
+    let path = dir.join("host").join(file.path.trim_start_matches('/'));
+    let failed = |source| Error::io("write", &path, source);
+    if let Some(parent) = path.parent() {
+        durable::make_dirs(parent).map_err(failed)?;
+    }
+    match &file.kind {
+        HostFileKind::File(content) => durable::create(&path, content, file.mode),
+        HostFileKind::Link(target) => durable::link(&path, Path::new(target)),
+        HostFileKind::Dir => durable::make_dirs(&path),
+    }
+    .map_err(failed)
 }
 
 impl Drop for Draft {

@@ -24,6 +24,7 @@
 //! Which of container and slot a path is, its kind and `info` tell, never its spelling: a
 //! container may well be called `etcd-3.0`. Nothing outside that directory is touched here.
 
+mod adopted;
 mod current;
 mod draft;
 mod error;
@@ -39,6 +40,7 @@ mod state;
 mod usage;
 mod vendor;
 
+pub use adopted::{AtomicContainer, AtomicInfo, atomics, take_over};
 pub use current::{drop_current, make_current};
 pub use draft::{Contents, Draft};
 pub use error::Error;

@@ -1,5 +1,6 @@
 //! One file per verb: the tale of what it does, told in calls to the rooms.
 
+mod adopt;
 mod atomic;
 mod building;
 mod choosing;
@@ -58,6 +59,7 @@ fn ours(cli: Cli, session: Session) -> anyhow::Result<ExitCode> {
         Verb::Info(options) => info::run(&options, &session),
         Verb::Run(options) => run::run(&options, &session),
         Verb::Exec(options) => run::exec(&options, &session),
+        Verb::Adopt(options) => adopt::run(&options, &session),
         Verb::Lint(options) => lint::run(&options, &session),
         Verb::New(options) => new::run(&options, &session),
         Verb::List(options) => list::run(&options, &session),
