@@ -56,8 +56,15 @@ impl Facts {
     /// Whether a service of systemd's is what we run in. A session's scope is none: whoever calls us
     /// from there expects what runc does.
     pub fn is_service(&self) -> bool {
-        let unit = cgroup::unit_in(&self.own_cgroup);
-        unit.is_some_and(|name| name.to_string_lossy().ends_with(".service"))
+        self.service_cgroup().is_some()
+    }
+
+    /// That service's cgroup: ours, or one above (`DelegateSubgroup=`).
+    pub fn service_cgroup(&self) -> Option<&Path> {
+        let unit = cgroup::unit_in(&self.own_cgroup)?;
+        let is_service = unit.to_string_lossy().ends_with(".service");
+        let mut above = self.own_cgroup.ancestors().filter(|_| is_service);
+        above.find(|path| path.file_name() == Some(unit.as_os_str()))
     }
 }
 
@@ -111,15 +118,16 @@ mod tests {
 
     #[test]
     fn services_are_told_from_sessions() {
+        let service = Some("/system.slice/web.service");
         let table = [
-            ("/system.slice/web.service", true),
-            ("/system.slice/web.service/payload", true),
-            ("/user.slice/user-0.slice/session-1.scope", false),
+            ("/system.slice/web.service", service),
+            ("/system.slice/web.service/payload", service),
+            ("/user.slice/user-0.slice/session-1.scope", None),
             (
                 "/user.slice/user-1.slice/user@1.service/app.slice/x.scope",
-                false,
+                None,
             ),
-            ("/", false),
+            ("/", None),
         ];
         for (path, wanted) in table {
             let facts = Facts {
@@ -128,7 +136,7 @@ mod tests {
                 is_root: true,
                 rootless: false,
             };
-            assert_eq!(facts.is_service(), wanted, "{path}");
+            assert_eq!(facts.service_cgroup(), wanted.map(Path::new), "{path}");
         }
     }
 

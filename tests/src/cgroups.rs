@@ -27,6 +27,44 @@ pub(crate) fn make(name: &Path) -> Result<Vec<PathBuf>> {
         .collect()
 }
 
+/// Gives each cgroup of version 2 on the way to that of `pid` what the one above has of controllers.
+/// Processes on the way are put aside: a cgroup that has some passes nothing on.
+pub(crate) fn pass_on(pid: u32) -> Result<()> {
+    let table = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let path = table.lines().find_map(|line| line.strip_prefix("0::/"));
+    let path = path.context("no cgroup of version 2")?;
+    let mounts = [Path::new(ROOT).to_owned(), Path::new(ROOT).join("unified")];
+    let is_mounted = |mount: &PathBuf| mount.join("cgroup.controllers").exists();
+    let mut directory = mounts
+        .into_iter()
+        .find(is_mounted)
+        .context("no mount of version 2")?;
+    for part in Path::new(path) {
+        // The root has no type, and may have processes.
+        if directory.join("cgroup.type").exists() {
+            put_aside(&directory)?;
+        }
+        for name in fs::read_to_string(directory.join("cgroup.controllers"))?.split_whitespace() {
+            fs::write(directory.join("cgroup.subtree_control"), format!("+{name}"))
+                .with_context(|| format!("cannot pass '{name}' on in '{}'", directory.display()))?;
+        }
+        directory.push(part);
+    }
+    Ok(())
+}
+
+fn put_aside(directory: &Path) -> Result<()> {
+    let all = fs::read_to_string(directory.join("cgroup.procs"))?;
+    let aside = directory.join("aside");
+    if !all.is_empty() {
+        fs::create_dir_all(&aside)?;
+    }
+    for pid in all.lines() {
+        fs::write(aside.join("cgroup.procs"), pid)?;
+    }
+    Ok(())
+}
+
 /// Removes cgroups of which the processes end.
 pub(crate) fn remove(cgroups: &[PathBuf]) {
     for cgroup in cgroups {

@@ -81,7 +81,7 @@ status=133
 while [ $status = 133 ]; do
     status=0
     systemd-nspawn -D "$disk/root" --bind="$disk/containers:/var/lib/containers" --boot \
-        --register=no --keep-unit --quiet --console=pipe -M "$name" || status=$?
+        --register=no --keep-unit --quiet --console=pipe --system-call-filter=bpf -M "$name" || status=$?
 done
 exit $status
 "#;

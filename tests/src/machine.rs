@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::cgroups;
 use crate::command::{self, Output};
 use crate::keeper::Keeper;
 use crate::product;
@@ -113,6 +114,11 @@ impl Machine {
         )?
         .ok()?;
         Ok(())
+    }
+
+    /// Gives the machine every controller of version 2 that the host has.
+    pub fn pass_controllers_on(&self) -> Result<()> {
+        cgroups::pass_on(self.init)
     }
 
     /// A property of a unit.

@@ -18,6 +18,7 @@ mod error;
 mod exec;
 mod hostfs;
 mod image_config;
+mod limits;
 pub mod lint;
 mod local;
 mod manifest;
@@ -210,7 +211,11 @@ pub fn render(exports: &Exports, request: &Request<'_>) -> Result<Rendered, Erro
     if let Some(unit) = &templates.unit {
         let text = unit.fill(&values)?.text;
         let stop_signal = image.stop_signal()?;
-        rendered.unit = Some(unit::complete(&text, request, &values, form, stop_signal)?);
+        let mut text = unit::complete(&text, request, &values, form, stop_signal)?;
+        if let Some(config) = &mut rendered.config_json {
+            limits::move_to_unit(&mut text, config, &values, request.host)?;
+        }
+        rendered.unit = Some(text);
     }
     rendered.values = values;
     Ok(rendered)

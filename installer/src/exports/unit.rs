@@ -55,7 +55,7 @@ fn generation_file(request: &Request<'_>) -> String {
 }
 
 /// Whether the service is our command and nothing else; systemd's prefixes do not matter.
-fn calls_us(unit: &UnitFile, exec_start: &str) -> bool {
+pub(super) fn calls_us(unit: &UnitFile, exec_start: &str) -> bool {
     match unit.all("Service", "ExecStart").as_slice() {
         [command] => command.trim_start_matches(['-', '+', '!', ':', '@']).trim() == exec_start,
         _ => false,
@@ -89,7 +89,7 @@ fn settings(unit: &UnitFile, values: &Values, form: ExecForm, stop_signal: Optio
 }
 
 /// The lines of a template whose variables all have values.
-fn only_known(template: &str, values: &Values) -> Result<String, Error> {
+pub(super) fn only_known(template: &str, values: &Values) -> Result<String, Error> {
     let mut text = String::new();
     for line in template.split_inclusive('\n') {
         let line = Template::parse("unit-templates", line)?;

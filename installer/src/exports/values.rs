@@ -59,6 +59,10 @@ pub struct Host {
     pub uid: u32,
     /// The group of the same.
     pub gid: u32,
+    /// The number of systemd's version; 0 where it is not known.
+    pub systemd: u32,
+    /// Whether cgroups are of version 2 alone.
+    pub unified_cgroups: bool,
 }
 
 /// Takes `--set NAME=VALUE` apart. The value is everything behind the first `=`.

@@ -28,6 +28,11 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// cgroups are of version 2 alone.
+pub fn has_unified_cgroups() -> bool {
+    std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

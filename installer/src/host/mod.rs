@@ -9,10 +9,10 @@ mod runtime;
 mod systemd;
 mod tmpfiles;
 
-pub use facts::{all_capabilities, boot_id, capabilities, is_root};
+pub use facts::{all_capabilities, boot_id, capabilities, has_unified_cgroups, is_root};
 pub use root::{Found, OtherRoot};
 pub use runtime::{find_runtime, run_runtime, runs};
-pub use systemd::{Systemd, UnitState, enable_in};
+pub use systemd::{Systemd, UnitState, enable_in, version as systemd_version};
 pub use tmpfiles::create as create_tmpfiles;
 
 use std::os::unix::process::CommandExt;

@@ -117,6 +117,21 @@ pub fn enable_in(root: &Path, unit: &str) -> Result<(), Error> {
     run("systemctl", &[&root, "enable", "--", unit]).map(drop)
 }
 
+/// The number of systemd's version; 0 where it cannot be asked.
+pub fn version() -> u32 {
+    let told = run("systemctl", &["--version"]).unwrap_or_default();
+    number(&told)
+}
+
+/// `systemd 252 (252.39-1~deb12u1)`
+fn number(told: &str) -> u32 {
+    let word = told.split_whitespace().nth(1).unwrap_or_default();
+    let digits = word.split(|c: char| !c.is_ascii_digit()).next();
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or_default()
+}
+
 fn parse(text: &str) -> BTreeMap<String, String> {
     text.lines()
         .filter_map(|line| line.split_once('='))
@@ -127,6 +142,13 @@ fn parse(text: &str) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_is_a_number() {
+        assert_eq!(number("systemd 252 (252.39-1~deb12u1)\n+PAM\n"), 252);
+        assert_eq!(number("systemd 258~rc1 (258~rc1-1)\n"), 258);
+        assert_eq!(number(""), 0);
+    }
 
     #[test]
     fn states_in_one_word() {

@@ -152,6 +152,9 @@ fn host_values(generation: &Generation, session: &Session) -> anyhow::Result<Hos
         },
         uid: 0,
         gid: 0,
+        // Of another host only what all have to have is assumed.
+        systemd: generation.root.map_or_else(host::systemd_version, |_| 0),
+        unified_cgroups: generation.root.is_some() || host::has_unified_cgroups(),
     })
 }
 

@@ -4,6 +4,7 @@
 //! is made and limited before its first process is there. A container that stays in its starter's
 //! cgroup is never made, limited or removed here.
 
+mod aside;
 mod devices;
 mod enter;
 mod figures;

@@ -9,7 +9,7 @@ use std::path::Path;
 use oci_spec::runtime::LinuxResources;
 
 use super::limits::limit;
-use super::{Error, Made, Seats, Unit, ownership, scope};
+use super::{Error, Made, Seats, Unit, aside, ownership, scope};
 use crate::plan::{DeviceRules, Own, Place, Scope};
 use crate::sys::clone::Child;
 
@@ -48,6 +48,7 @@ impl Nursery<'_> {
                     path: path.clone(),
                     unit: None,
                 };
+                aside::step(path, &own.resources);
                 let seats = furnish(&made, own)?;
                 Ok(Nursery::Made(made, seats))
             }

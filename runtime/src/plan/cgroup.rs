@@ -118,7 +118,7 @@ pub fn plan(
 
 /// An absolute path is one from the root of the hierarchy; a relative one, or none, is below ours.
 /// With version 2 it is beside ours instead, for a cgroup with processes has no limited ones below; but
-/// in a service, which may have been given what is below alone.
+/// in a service it is below the service's, which may have been given to it alone.
 fn place(asked: Option<&Path>, facts: &Facts, id: &str) -> Result<PathBuf, Error> {
     let path = asked.unwrap_or(Path::new(id));
     if !path.is_absolute() && path.to_string_lossy().matches(':').count() == 2 {
@@ -128,10 +128,11 @@ fn place(asked: Option<&Path>, facts: &Facts, id: &str) -> Result<PathBuf, Error
     if path.components().any(|part| part == Component::ParentDir) {
         return Err(refused("linux.cgroupsPath", "must not contain '..'"));
     }
-    let beside = facts.cgroup_mode == CgroupMode::Unified && !facts.is_service();
-    let base = match facts.own_cgroup.parent().filter(|_| beside) {
-        Some(above) => above,
-        None => &facts.own_cgroup,
+    let unified = facts.cgroup_mode == CgroupMode::Unified;
+    let base = match (facts.service_cgroup(), facts.own_cgroup.parent()) {
+        (Some(service), _) if unified => service,
+        (None, Some(above)) if unified => above,
+        _ => &facts.own_cgroup,
     };
     let path = base.join(path);
     if path == Path::new("/") {

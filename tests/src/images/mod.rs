@@ -95,6 +95,36 @@ pub fn busybox(script: &str) -> Result<Image> {
 /// What [`busybox`] runs to be a service.
 pub const SERVICE: &str = "trap 'exit 0' TERM; echo started; while :; do sleep 0.2; done";
 
+/// The configuration of a [`busybox`] that brings its own; it is root and may write to `/run`.
+pub fn busybox_config(script: &str) -> serde_json::Value {
+    json!({
+        "ociVersion": "1.0.2",
+        "process": {
+            "user": {"uid": 0, "gid": 0},
+            "args": ["/bin/sh", "-c", script],
+            "env": ["PATH=/bin"],
+            "cwd": "/",
+        },
+        "root": {"path": "rootfs", "readonly": true},
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
+            {"destination": "/run", "type": "tmpfs", "source": "tmpfs"},
+        ],
+        "linux": {"namespaces": [{"type": "pid"}, {"type": "ipc"}, {"type": "mount"}, {"type": "cgroup"}]},
+    })
+}
+
+/// A busybox with these files in `/exports`.
+pub fn busybox_with(exports: &[(&str, &str)]) -> Result<Image> {
+    let mut tar = Tar::new().dir("exports", 0o755);
+    for (name, text) in exports {
+        tar = tar.file(&format!("exports/{name}"), 0o644, text.as_bytes());
+    }
+    let base = Builder::new(json!({})).layer(busybox_layer()?);
+    Ok(base.layer(tar.finish()).build())
+}
+
 /// A Debian tree as a layer, without what only its building needed.
 fn files(tree: &Path) -> Result<Vec<u8>> {
     let mut tar = Tar::new();

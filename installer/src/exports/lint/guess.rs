@@ -109,5 +109,7 @@ fn host() -> Host {
         capabilities: vec!["CAP_CHOWN".to_owned()],
         uid: 0,
         gid: 0,
+        systemd: 252,
+        unified_cgroups: true,
     }
 }

@@ -127,6 +127,8 @@ impl Ask {
                 capabilities: vec!["CAP_CHOWN".to_owned(), "CAP_KILL".to_owned()],
                 uid: 0,
                 gid: 0,
+                systemd: 252,
+                unified_cgroups: true,
             },
             carried: Vec::new(),
             dirs: vec!["/", "/etc", "/run", "/dev", "/sys", "/var/lib"],

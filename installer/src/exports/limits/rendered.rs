@@ -1,0 +1,205 @@
+//! The unit and the configuration as they are rendered.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::super::template::Values;
+use super::super::unit::{calls_us, only_known};
+use super::super::unit_file::UnitFile;
+use super::super::{Error, Host};
+use super::{Divided, Setting, divide};
+
+const LIMITS: &str = include_str!("../../../../unit-templates/added-limits.template");
+const LEAF: &str = include_str!("../../../../unit-templates/added-leaf.template");
+
+/// The runtime that stays in its unit's cgroup.
+const RUNTIME: &str = "sysc-runtime";
+/// systemd's first version with `DelegateSubgroup=`.
+const SUBGROUPS: u32 = 254;
+
+/// Lets the unit say what it can of the configuration's limits. What the unit says already stays;
+/// and so does everything where another runtime or another way of starting it decides where the
+/// container is, or where the configuration says itself where it is to be.
+pub(in super::super) fn move_to_unit(
+    unit: &mut String,
+    config: &mut String,
+    values: &Values,
+    host: &Host,
+) -> Result<(), Error> {
+    let stated = UnitFile::parse(unit);
+    let ours = Path::new(&values["RUNTIME"]).file_name() == Some(RUNTIME.as_ref());
+    if !host.unified_cgroups || !ours || !calls_us(&stated, &values["EXEC_START"]) {
+        return Ok(());
+    }
+    let Ok(mut value) = serde_json::from_str::<Value>(config) else {
+        return Ok(());
+    };
+    let path = value.pointer("/linux/cgroupsPath").and_then(Value::as_str);
+    let path = path.filter(|path| !path.is_empty());
+    if path.is_some_and(|path| path.starts_with('/')) {
+        return Ok(());
+    }
+    let has_path = path.is_some();
+    let before = value.clone();
+    let resources = value.pointer_mut("/linux/resources");
+    let divided = resources.map(divide).unwrap_or_default();
+    let Divided { settings, left } = divided;
+    if value != before {
+        *config = format!("{value:#}\n");
+    }
+    unit.push_str(&section(&settings, &stated));
+    match left.or(has_path.then(Vec::new)) {
+        None => Ok(()),
+        Some(controllers) => {
+            let leaf = leaf(&controllers, &stated, host);
+            unit.push_str(&only_known(LEAF, &leaf)?);
+            Ok(())
+        }
+    }
+}
+
+/// What the image's unit leaves open.
+fn section(settings: &[Setting], stated: &UnitFile) -> String {
+    let states = |key: &str| stated.last("Service", key).is_some();
+    let open = |key: &str| !states(key) && !older(key).is_some_and(states);
+    let lines = settings.iter().filter(|setting| open(setting.key));
+    let lines: String = lines
+        .map(|setting| format!("{}={}\n", setting.key, setting.value))
+        .collect();
+    match lines.is_empty() {
+        true => lines,
+        false => format!("{LIMITS}{lines}"),
+    }
+}
+
+/// Settings that mean the same, or that are one with another.
+fn older(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "MemoryMax" => "MemoryLimit",
+        "CPUWeight" => "CPUShares",
+        "IOWeight" => "BlockIOWeight",
+        "DeviceAllow" => "DevicePolicy",
+        "DevicePolicy" => "DeviceAllow",
+        _ => return None,
+    })
+}
+
+/// An OOM kill in a delegated cgroup would go unnoticed otherwise.
+fn leaf(controllers: &[&str], stated: &UnitFile, host: &Host) -> Values {
+    let mut leaf = Values::new();
+    let states = |key: &str| stated.last("Service", key).is_some();
+    if !states("Delegate") {
+        leaf.insert("CONTROLLERS".to_owned(), controllers.join(" "));
+    }
+    if !states("DelegateSubgroup") && host.systemd >= SUBGROUPS {
+        leaf.insert("SUBGROUP".to_owned(), RUNTIME.to_owned());
+    }
+    if !states("OOMPolicy") {
+        leaf.insert("OOM_POLICY".to_owned(), "stop".to_owned());
+    }
+    leaf
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::Ask;
+    use super::*;
+    use serde_json::json;
+
+    /// The lines that are added to a unit, and the resources that stay.
+    fn rendered(
+        lines: &str,
+        linux: Value,
+        change: impl FnOnce(&mut Host, &mut Values),
+    ) -> (String, Value) {
+        let start = "/usr/bin/sysc-runtime run 'box'";
+        let mut unit = format!("[Service]\nExecStart={start}\n{lines}");
+        let before = unit.len();
+        let mut config = json!({"linux": linux}).to_string();
+        let mut values = Values::from([
+            ("EXEC_START".to_owned(), start.to_owned()),
+            ("RUNTIME".to_owned(), "/usr/bin/sysc-runtime".to_owned()),
+        ]);
+        let mut host = Ask::new("box").host;
+        change(&mut host, &mut values);
+        move_to_unit(&mut unit, &mut config, &values, &host).unwrap();
+        let config: Value = serde_json::from_str(&config).unwrap();
+        let added = unit[before..].lines();
+        let added: Vec<&str> = added.filter(|line| line.contains('=')).collect();
+        (added.join(" "), config["linux"]["resources"].clone())
+    }
+
+    #[test]
+    fn the_unit_of_an_image_wins() {
+        let linux = || {
+            json!({"resources": {"memory": {"limit": 7}, "pids": {"limit": 70},
+            "devices": [{"allow": false}], "cpu": {"shares": 1024}}})
+        };
+        let always = "DevicePolicy=closed DeviceAllow=char-* m DeviceAllow=block-* m";
+        let table = [
+            (
+                "",
+                format!("MemoryMax=7 CPUWeight=100 TasksMax=70 {always}"),
+            ),
+            (
+                "MemoryMax=1G\nDevicePolicy=auto\n",
+                "CPUWeight=100 TasksMax=70".to_owned(),
+            ),
+            (
+                "MemoryLimit=1G\nCPUShares=5\nDeviceAllow=/dev/fuse\n",
+                "TasksMax=70".to_owned(),
+            ),
+            (
+                "MemoryMax=1G\nMemoryMax=\n",
+                format!("MemoryMax=7 CPUWeight=100 TasksMax=70 {always}"),
+            ),
+        ];
+        for (lines, added) in table {
+            assert_eq!(
+                rendered(lines, linux(), |_, _| ()),
+                (added, json!({})),
+                "{lines}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_leaf_is_asked_for_where_something_is_left() {
+        let linux = || json!({"resources": {"memory": {"limit": 7, "swappiness": 5}}});
+        let rest = linux()["resources"]
+            .as_object()
+            .map(|_| json!({"memory": {"swappiness": 5}}))
+            .unwrap();
+        let added = |text: &str| (text.to_owned(), rest.clone());
+        let older = rendered("", linux(), |_, _| ());
+        assert_eq!(older, added("MemoryMax=7 Delegate=memory OOMPolicy=stop"));
+        let newer = rendered("", linux(), |host, _| host.systemd = 257);
+        assert_eq!(
+            newer,
+            added("MemoryMax=7 Delegate=memory DelegateSubgroup=sysc-runtime OOMPolicy=stop")
+        );
+        let stated = rendered("Delegate=yes\nOOMPolicy=kill\n", linux(), |_, _| ());
+        assert_eq!(stated, added("MemoryMax=7"));
+        let path = rendered("", json!({"cgroupsPath": "x"}), |_, _| ());
+        assert_eq!(path, ("Delegate= OOMPolicy=stop".to_owned(), json!(null)));
+    }
+
+    #[test]
+    fn who_decides_otherwise_keeps_the_limits() {
+        let linux = || json!({"resources": {"memory": {"limit": 7}}});
+        let kept = (String::new(), linux()["resources"].clone());
+        let set = |name: &'static str, value: &'static str| {
+            move |_: &mut Host, values: &mut Values| {
+                values.insert(name.to_owned(), value.to_owned());
+            }
+        };
+        assert_eq!(rendered("", linux(), set("RUNTIME", "/usr/bin/runc")), kept);
+        assert_eq!(rendered("", linux(), set("EXEC_START", "/other")), kept);
+        let legacy = |host: &mut Host, _: &mut Values| host.unified_cgroups = false;
+        assert_eq!(rendered("", linux(), legacy), kept);
+        let mut elsewhere = linux();
+        elsewhere["cgroupsPath"] = json!("/machine/x");
+        assert_eq!(rendered("", elsewhere, |_, _| ()), kept);
+    }
+}

@@ -1,0 +1,36 @@
+//! Making way: a cgroup with processes passes no controllers on to those below it.
+//!
+//! A service whose cgroup is delegated begins in it, unless systemd puts it lower
+//! (`DelegateSubgroup=`, systemd 254). Before a limited cgroup is made there we go lower ourselves, to
+//! where newer versions would have put us.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use oci_spec::runtime::LinuxResources;
+
+use super::hierarchy;
+
+/// What units that sysc writes call the place as well.
+const NAME: &str = "sysc-runtime";
+
+/// Leaves the cgroup above `wanted`, if that is ours and there is something to limit. Where that is not
+/// possible, a limit will say which controller it lacks.
+pub fn step(wanted: &Path, resources: &LinuxResources) {
+    let all = hierarchy::all();
+    let [only] = &all[..] else {
+        return;
+    };
+    let table = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = only.path_in(&table);
+    let in_the_way = own.is_some() && own.as_deref() == wanted.parent();
+    if !only.is_unified() || !in_the_way || *resources == LinuxResources::default() {
+        return;
+    }
+    let place = only.directory(wanted).with_file_name(NAME);
+    match fs::create_dir(&place) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {}
+        _ => drop(fs::write(place.join("cgroup.procs"), "0")),
+    }
+}
