@@ -106,6 +106,14 @@ pub enum Error {
         /// What is wrong with it, and where there is one, a line of help.
         problem: String,
     },
+    /// The unit lets another user than root call the runtime.
+    #[error(
+        "the unit's '{setting}' would have the runtime called without root, which cannot make the container\nhelp: let the unit be root's, and give the program its user in config.json, as process.user"
+    )]
+    UnitUser {
+        /// The unit's line.
+        setting: String,
+    },
     /// The image's own OCI configuration cannot be read.
     #[error("the image's OCI configuration cannot be understood")]
     ImageConfig {

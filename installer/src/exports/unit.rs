@@ -36,6 +36,7 @@ pub(super) fn complete(
     ]);
     text.push_str(&only_known(MARKER, &marker)?);
     if calls_us(&unit, &values["EXEC_START"]) {
+        refuse_other_user(&unit)?;
         let mut added = settings(&unit, values, form, stop_signal);
         added.insert("DESTDIR".to_owned(), quote(request.destdir).into_owned());
         added.insert("GENERATION_FILE".to_owned(), generation_file(request));
@@ -45,6 +46,22 @@ pub(super) fn complete(
         text.push_str(&only_known(SERVICE, &added)?);
     }
     Ok(text)
+}
+
+/// A runtime without root could read neither the deployment nor make the container.
+fn refuse_other_user(unit: &UnitFile) -> Result<(), Error> {
+    let user = unit
+        .last("Service", "User")
+        .filter(|user| !matches!(*user, "root" | "0"));
+    let dynamic = unit
+        .last("Service", "DynamicUser")
+        .filter(|value| matches!(*value, "yes" | "true" | "on" | "1"));
+    let setting = match (user, dynamic) {
+        (Some(user), _) => format!("User={user}"),
+        (None, Some(value)) => format!("DynamicUser={value}"),
+        (None, None) => return Ok(()),
+    };
+    Err(Error::UnitUser { setting })
 }
 
 /// A unit that was left over, or came back with an older /etc, must not start another generation
@@ -194,6 +211,33 @@ mod tests {
             let found = ["Type", "PIDFile", "KillMode"].map(|key| unit.last("Service", key));
             assert_eq!(found, [kind, pid_file, kill_mode], "{form:?} {lines}");
         }
+    }
+
+    /// W09: refused with what to do, and not half-run as somebody.
+    #[test]
+    fn w09_the_runtime_is_roots() {
+        let ask = Ask::new("box");
+        let values = Values::from([("EXEC_START".to_owned(), START.to_owned())]);
+        let complete = |lines: &str| {
+            let text = format!("[Service]\n{lines}\n");
+            complete(&text, &ask.request(), &values, ExecForm::Foreground, None)
+        };
+        for line in ["User=web", "DynamicUser=yes", "User=root\nUser=1000"] {
+            let error = complete(&format!("ExecStart={START}\n{line}"))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("process.user"), "{error}");
+        }
+        for line in ["User=root", "User=", "DynamicUser=no", ""] {
+            assert!(
+                complete(&format!("ExecStart={START}\n{line}")).is_ok(),
+                "{line}"
+            );
+        }
+        assert!(
+            complete("ExecStart=/usr/bin/own\nUser=web").is_ok(),
+            "the image's own program"
+        );
     }
 
     #[test]

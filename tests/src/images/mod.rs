@@ -1,5 +1,7 @@
 //! The images that tests install: real daemons from Debian's packages, and a small one.
 
+mod agents;
+
 use std::path::Path;
 
 use anyhow::Result;
@@ -7,6 +9,8 @@ use serde_json::json;
 
 use crate::image::{Builder, Image, Tar};
 use crate::tree;
+
+pub use agents::{ancient, host_agent, kubelet, qemu_guest_agent, snmpd};
 
 /// etcd as a system container: `/exports` with templates, as the real one has it.
 pub fn etcd() -> Result<Image> {
