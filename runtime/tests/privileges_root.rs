@@ -3,6 +3,8 @@
 
 mod rig;
 
+use std::os::unix::fs::MetadataExt;
+
 use rig::Rig;
 use rig::guest::{exec, script, sleeping};
 use serde_json::json;
@@ -59,6 +61,11 @@ fn another_user_can_open_its_streams() {
     rig.config(|config| config["process"]["user"] = json!({"uid": 33, "gid": 33}));
     let script = "echo one >/dev/stdout; echo two >/dev/stderr; stat -L -c %u:%g /dev/fd/1";
     let by_file = rig.script(script).run();
+    let input = rig.bundle().join("input");
+    std::fs::write(&input, "").unwrap();
+    let reads = std::fs::File::open(&input).unwrap();
+    rig.command(&["run", "c"]).stdin(reads).output().unwrap();
+    assert_eq!(std::fs::metadata(&input).unwrap().uid(), 0);
     let pipes = rig.command(&["run", "c"]).output().unwrap().into();
     rig.args(&["sleep", "1000"]);
     rig.runtime(&["run", "-d", "c"]).ok();

@@ -5,12 +5,13 @@
 //! time may be something else (CVE-2025-52565).
 
 use std::fs::{File, Permissions};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use libcontainer::syscall::linux::LinuxSyscall;
 use libcontainer::tty;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::pty::Winsize;
 use nix::sys::stat::{SFlag, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs};
@@ -43,18 +44,28 @@ pub fn set_up(payload: &Payload, socket: Option<&OwnedFd>, console: Console) -> 
 }
 
 /// Programs that have no other place for their messages open /dev/stderr, and so must be able to open
-/// what it leads to. Devices stay as they are: they are the host's and serve others, too.
+/// what it leads to. Devices stay as they are, which are the host's and serve others, too; and so do
+/// files that are only read.
 fn give_streams(user: u32) {
     for stream in 0..3 {
         let Ok(found) = fstat(stream) else {
             continue;
         };
-        let kind = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT;
-        if found.st_uid != user && [SFlag::S_IFIFO, SFlag::S_IFREG].contains(&kind) {
+        let is_theirs = match SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT {
+            SFlag::S_IFIFO => true,
+            SFlag::S_IFREG => is_written(stream),
+            _ => false,
+        };
+        if is_theirs && found.st_uid != user {
             // What a user namespace or a read-only file system forbids, the program does without.
             let _ = fchown(stream, Some(Uid::from_raw(user)), None);
         }
     }
+}
+
+fn is_written(stream: RawFd) -> bool {
+    let how = fcntl(stream, FcntlArg::F_GETFL).unwrap_or(libc::O_RDONLY);
+    how & libc::O_ACCMODE != libc::O_RDONLY
 }
 
 fn open_terminal(payload: &Payload, socket: &OwnedFd, console: Console) -> Result<(), Error> {
