@@ -47,7 +47,7 @@ pub fn plan(linux: &Linux, names: &Names) -> Result<Vec<Sysctl>, Error> {
                 path: path(name),
                 value: value.clone(),
             };
-            match check(&sysctl.path, linux, names) {
+            match check(&sysctl, linux, names) {
                 Ok(()) => Ok(sysctl),
                 Err(reason) => Err(Error::Field {
                     field: "linux.sysctl".to_owned(),
@@ -77,7 +77,7 @@ fn path(name: &str) -> String {
     }
 }
 
-fn check(path: &str, linux: &Linux, names: &Names) -> Result<(), String> {
+fn check(sysctl: &Sysctl, linux: &Linux, names: &Names) -> Result<(), String> {
     let has = |kind| {
         let mut namespaces = linux.namespaces().iter().flatten();
         namespaces.any(|namespace| namespace.typ() == kind)
@@ -88,12 +88,13 @@ fn check(path: &str, linux: &Linux, names: &Names) -> Result<(), String> {
             "needs a namespace of type '{kind}' of the container's own"
         )),
     };
+    let path = sysctl.path.as_str();
     if path.contains('\0') || path.split('/').any(|part| part.is_empty() || part == "..") {
         return Err("is not a name".to_owned());
     }
     match path {
         "kernel/hostname" => Err("conflicts with the field 'hostname'".to_owned()),
-        "kernel/domainname" if names.domain.is_some() => {
+        "kernel/domainname" if names.domain.as_ref().is_some_and(|it| *it != sysctl.value) => {
             Err("conflicts with the field 'domainname'".to_owned())
         }
         "kernel/domainname" => needs(Kind::Uts),
@@ -130,12 +131,15 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_said_once() {
-        let named = plan_with(|config| {
-            config["domainname"] = json!("one");
-            config["linux"]["sysctl"] = json!({"kernel.domainname": "other"});
-        });
-        let Error::Field { reason, .. } = named.unwrap_err();
+    fn a_name_has_one_value() {
+        let named = |value: &str| {
+            plan_with(|config| {
+                config["domainname"] = json!("one");
+                config["linux"]["sysctl"] = json!({"kernel.domainname": value});
+            })
+        };
+        assert!(named("one").is_ok());
+        let Error::Field { reason, .. } = named("other").unwrap_err();
         assert!(reason.contains("'domainname'"), "{reason}");
     }
 
