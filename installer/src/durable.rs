@@ -7,6 +7,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::XattrFlags;
+
 use crate::failpoint::{Point, pass};
 
 /// Writes `content` with exactly the permissions `mode` to a file that must not exist yet, and
@@ -28,6 +30,47 @@ pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 /// Puts a file with `content` and `mode` at `path`, in place of what is there, in one step.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     switch(path, |temporary| create(temporary, content, mode))
+}
+
+/// The same with the extended attributes of the file `like`.
+pub fn replace_like(path: &Path, content: &[u8], mode: u32, like: &Path) -> io::Result<()> {
+    switch(path, |temporary| {
+        create(temporary, content, mode)?;
+        for (name, value) in xattrs(like)? {
+            set_xattr(temporary, &name, &value)?;
+        }
+        Ok(())
+    })
+}
+
+/// Gives a file an extended attribute. It is as durable as the file's name.
+pub fn set_xattr(path: &Path, name: &str, value: &[u8]) -> io::Result<()> {
+    Ok(rustix::fs::lsetxattr(
+        path,
+        name,
+        value,
+        XattrFlags::empty(),
+    )?)
+}
+
+/// The attributes of a file that are its own; a label is given by the host.
+fn xattrs(path: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut names = vec![0; 64 << 10];
+    let length = match rustix::fs::llistxattr(path, &mut names) {
+        Err(rustix::io::Errno::OPNOTSUPP) => 0,
+        length => length?,
+    };
+    let names = String::from_utf8_lossy(&names[..length]).into_owned();
+    let own = names
+        .split_terminator('\0')
+        .filter(|name| *name != "security.selinux");
+    own.map(|name| {
+        let mut value = vec![0; 64 << 10];
+        let length = rustix::fs::lgetxattr(path, name, &mut value)?;
+        value.truncate(length);
+        Ok((name.to_owned(), value))
+    })
+    .collect()
 }
 
 /// Makes `path` a symbolic link to `target`, in place of what is there, in one step.

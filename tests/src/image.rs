@@ -322,6 +322,15 @@ impl Tar {
         self
     }
 
+    /// Adds a regular file with an extended attribute.
+    pub fn file_with(mut self, path: &str, content: &[u8], (name, value): (&str, &[u8])) -> Self {
+        let key = format!("SCHILY.xattr.{name}");
+        self.0
+            .append_pax_extensions([(key.as_str(), value)])
+            .expect("in memory");
+        self.file(path, 0o755, content)
+    }
+
     /// Adds a directory.
     pub fn dir(mut self, path: &str, mode: u32) -> Self {
         let mut header = header(tar::EntryType::Directory, mode);

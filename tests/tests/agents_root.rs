@@ -5,7 +5,8 @@ use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
 
 use anyhow::{Result, ensure};
-use sysc_tests::image::Image;
+use serde_json::json;
+use sysc_tests::image::{Builder, Image, Tar};
 use sysc_tests::images;
 use sysc_tests::machine::Machine;
 use sysc_tests::snapshot::Snapshot;
@@ -146,5 +147,41 @@ fn r14_a_configuration_of_oci_0_3() -> Result<()> {
             "'{line}' is missing in:\n{said}"
         );
     }
+    Ok(())
+}
+
+/// What a program for the host may do stands in its attributes; a label is the host's to give.
+#[test]
+fn host_files_keep_their_attributes() -> Result<()> {
+    // CAP_NET_RAW, permitted and effective; capability.h, version 2.
+    let mut net_raw = [0; 20];
+    net_raw[0] = 1;
+    net_raw[3] = 2;
+    net_raw[5] = 1 << 5;
+    let tar = Tar::new()
+        .file(
+            "exports/manifest.json",
+            0o644,
+            br#"{"noContainerService": true}"#,
+        )
+        .file_with(
+            "exports/hostfs/usr/local/bin/pinger",
+            b"x",
+            ("security.capability", &net_raw),
+        )
+        .file_with(
+            "exports/hostfs/etc/labelled",
+            b"x",
+            ("security.selinux", b"other_t"),
+        );
+    let image = Builder::new(json!({})).layer(tar.finish()).build();
+    let machine = Machine::boot(Suite::Bookworm)?;
+    image.write_layout(&machine.path("/root/image"), "tools:latest")?;
+    machine.ok(&["sysc", "install", "oci:/root/image"])?;
+    let caps = machine.sh("getcap /usr/local/bin/pinger")?;
+    assert_eq!(caps.trim(), "/usr/local/bin/pinger cap_net_raw=ep");
+    let labels = machine.sh("getfattr -m security.selinux /etc/labelled")?;
+    ensure!(!labels.contains("selinux"), "{labels}");
+    machine.ok(&["sysc", "uninstall", "tools"])?;
     Ok(())
 }

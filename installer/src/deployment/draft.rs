@@ -124,7 +124,11 @@ pub(super) fn write_host_file(dir: &Path, file: &HostFile) -> Result<(), Error> 
         HostFileKind::Link(target) => durable::link(&path, Path::new(target)),
         HostFileKind::Dir => durable::make_dirs(&path),
     }
-    .map_err(failed)
+    .map_err(failed)?;
+    file.xattrs
+        .iter()
+        .try_for_each(|(name, value)| durable::set_xattr(&path, name, value))
+        .map_err(failed)
 }
 
 impl Drop for Draft {

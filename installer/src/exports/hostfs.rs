@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Error;
 use super::manifest::{self, Manifest};
+use super::read::Xattrs;
 use super::template::{Template, Values};
 
 /// The folder of the image that stands for the host's root.
@@ -21,6 +22,8 @@ pub struct HostFile {
     pub kind: HostFileKind,
     /// Whether the content was rendered from a template.
     pub template: bool,
+    /// Extended attributes, such as a program's capabilities.
+    pub xattrs: Xattrs,
 }
 
 /// What a host file is.
@@ -334,12 +337,14 @@ mod tests {
             mode,
             kind: HostFileKind::File(text.as_bytes().to_vec()),
             template,
+            xattrs: Xattrs::new(),
         };
         let link = HostFile {
             path: "/etc/link".to_owned(),
             mode: 0o777,
             kind: HostFileKind::Link("a".to_owned()),
             template: false,
+            xattrs: Xattrs::new(),
         };
         let b = file("/etc/b", 0o600, "name=box\n", true);
         let c = file("/etc/c", 0o640, "name=$NAME\n", false);

@@ -77,7 +77,12 @@ fn entry_of(entry: &std::fs::DirEntry) -> Result<Entry, FilesError> {
         EntryKind::Special("device")
     };
     let mode = entry.metadata()?.permissions().mode();
-    Ok(Entry { name, mode, kind })
+    Ok(Entry {
+        name,
+        mode,
+        kind,
+        xattrs: Vec::new(),
+    })
 }
 
 /// An image's files with those of another place on top, file by file.

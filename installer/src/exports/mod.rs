@@ -45,7 +45,7 @@ pub use error::{Error, FilesError, UnknownVariables, Unreplaced};
 pub use hostfs::{HostFile, HostFileKind};
 pub use local::{LocalExports, Overlaid};
 pub use mounts::{MountPoint, MountPointKind};
-pub use read::{Entry, EntryKind, Exports, ImageFiles};
+pub use read::{Entry, EntryKind, Exports, ImageFiles, Xattrs};
 pub use root::LocalRoot;
 pub use syntax::SyntaxError;
 pub use template::Place;

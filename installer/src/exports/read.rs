@@ -36,7 +36,12 @@ pub struct Entry {
     pub mode: u32,
     /// What it is.
     pub kind: EntryKind,
+    /// Extended attributes that go with it to the host.
+    pub xattrs: Xattrs,
 }
+
+/// Names and values of extended attributes.
+pub type Xattrs = Vec<(String, Vec<u8>)>;
 
 /// The kinds of entries that are told apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,6 +179,7 @@ fn host_files(files: &dyn ImageFiles) -> Result<Vec<HostFile>, Error> {
                 mode,
                 kind: HostFileKind::Dir,
                 template: false,
+                xattrs: Xattrs::new(),
             });
             continue;
         }
@@ -197,6 +203,7 @@ fn host_files(files: &dyn ImageFiles) -> Result<Vec<HostFile>, Error> {
                 mode,
                 kind,
                 template: false,
+                xattrs: entry.xattrs,
             });
         }
     }

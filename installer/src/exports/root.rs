@@ -88,6 +88,7 @@ fn entry_of(folder: std::os::fd::BorrowedFd, name: String) -> Result<Entry, File
         name,
         mode: stat.st_mode & 0o7777,
         kind,
+        xattrs: Vec::new(),
     })
 }
 

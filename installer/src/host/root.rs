@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, XattrFlags};
 use rustix::io::Errno;
 
 /// What is found at a path.
@@ -85,6 +85,15 @@ impl OtherRoot {
         file.write_all(content)?;
         file.set_permissions(std::fs::Permissions::from_mode(mode))?;
         Ok(true)
+    }
+
+    /// Gives the file `path` extended attributes.
+    pub fn set_xattrs(&self, path: &str, xattrs: &[(String, Vec<u8>)]) -> io::Result<()> {
+        let file = self.open_at(path, OFlags::RDONLY)?;
+        for (name, value) in xattrs {
+            rustix::fs::fsetxattr(&file, name.as_str(), value, XattrFlags::empty())?;
+        }
+        Ok(())
     }
 
     /// Makes a symbolic link where nothing is yet. `false`: something is there, and stays.

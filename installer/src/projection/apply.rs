@@ -137,7 +137,8 @@ fn write(path: &Path, from: &Path, mode: u32) -> Result<(), Error> {
     if let Some(parent) = path.parent() {
         make_dir(parent)?;
     }
-    durable::replace(path, &content, mode).map_err(|source| Error::io("write", path, source))
+    durable::replace_like(path, &content, mode, from)
+        .map_err(|source| Error::io("write", path, source))
 }
 
 fn set_aside(path: &Path) -> Result<(), Error> {

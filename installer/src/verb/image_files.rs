@@ -1,7 +1,7 @@
 //! The contract's view of an image, on a tree of the store.
 
-use crate::exports::{Entry, EntryKind, FilesError, ImageFiles};
-use crate::store::tree::Node;
+use crate::exports::{Entry, EntryKind, FilesError, ImageFiles, Xattrs};
+use crate::store::tree::{Meta, Node};
 use crate::store::{Store, Tree};
 
 /// No file of the contract is larger: they are read into memory and interpreted.
@@ -26,11 +26,13 @@ impl ImageFiles for StoredFiles<'_> {
             return Ok(None);
         };
         let entry = |(name, node): (&String, &Node)| {
+            let mut xattrs = Xattrs::new();
             let (mode, kind) = match node {
                 Node::Dir(dir) => (dir.meta.mode, EntryKind::Dir),
                 Node::EmptyFile => (0o644, EntryKind::File),
                 Node::Object(object) => {
                     let link = object.target.clone().map(EntryKind::Link);
+                    xattrs = for_the_host(&object.meta);
                     (object.meta.mode, link.unwrap_or(EntryKind::File))
                 }
             };
@@ -38,8 +40,18 @@ impl ImageFiles for StoredFiles<'_> {
                 name: name.clone(),
                 mode: mode & 0o7777,
                 kind,
+                xattrs,
             }
         };
         Ok(Some(dir.entries.iter().map(entry).collect()))
     }
+}
+
+/// A label is the host's policy's to give; all other attributes are the file's own.
+fn for_the_host(meta: &Meta) -> Xattrs {
+    let own = |(name, value): &(Vec<u8>, Vec<u8>)| {
+        let name = String::from_utf8(name.clone()).ok()?;
+        (name != "security.selinux").then(|| (name, value.clone()))
+    };
+    meta.xattrs.iter().filter_map(own).collect()
 }

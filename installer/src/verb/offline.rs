@@ -174,7 +174,11 @@ fn build(
 fn place(file: &HostFile, root: &OtherRoot) -> anyhow::Result<()> {
     let path = &file.path;
     match &file.kind {
-        HostFileKind::File(content) => write(root, path, content, file.mode),
+        HostFileKind::File(content) => {
+            write(root, path, content, file.mode)?;
+            root.set_xattrs(path, &file.xattrs)
+                .with_context(|| format!("cannot set the attributes of '{path}' in the tree"))
+        }
         HostFileKind::Link(target) => root
             .link(path, target)
             .map(drop)

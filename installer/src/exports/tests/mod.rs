@@ -87,6 +87,7 @@ impl ImageFiles for Files {
                     name: name.to_owned(),
                     mode,
                     kind,
+                    xattrs: Vec::new(),
                 },
             );
         }
