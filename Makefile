@@ -62,8 +62,10 @@ manual: build-deps cargo ## manual pages and completions, into target/manual
 	cargo run --quiet -p sysc --example sysc-manual -- target/manual
 	cargo run --quiet -p sysc-runtime --example sysc-runtime-manual -- target/manual
 
-install: build ## both programs, into PREFIX/bin
+install: build ## both programs into PREFIX/bin, the unit for recovery at boot into PREFIX/lib
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(DIST)/sysc $(DIST)/sysc-runtime
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/bin/|$(PREFIX)/bin/|' unit-templates/sysc-recover.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/sysc-recover.service
 
 deps: ; @$(call from-debian,$(BUILD_PACKAGES) $(TEST_PACKAGES))
 build-deps: ; @$(call from-debian,$(BUILD_PACKAGES))

@@ -66,8 +66,8 @@ pub enum Verb {
     Hold(Hold),
     /// Finish or give up what a crash or a power cut left; says nothing where there is nothing
     ///
-    /// Every command that changes something does the same first.
-    Recover,
+    /// Every command that changes something does the same first, and sysc-recover.service at boot.
+    Recover(Recover),
     /// Fetch an image into the repository without installing it
     Pull(Pull),
     /// Run an image once in the foreground, or a command in a container
@@ -263,6 +263,15 @@ pub struct Rollback {
     pub to: Option<u64>,
     /// The container
     pub name: Option<String>,
+}
+
+/// Options of `sysc recover`.
+#[derive(Debug, Args)]
+pub struct Recover {
+    /// The host boots: switch to what is staged, too, and let systemd start what it could not
+    /// know of; wait for nothing
+    #[arg(long)]
+    pub boot: bool,
 }
 
 /// Options of `sysc history`.

@@ -16,6 +16,23 @@ pub fn boot_id() -> String {
     text.map(|text| text.trim().to_owned()).unwrap_or_default()
 }
 
+/// Whose /etc this is: on an OSTree host the booted deployment (`ostree=` on the kernel's command
+/// line), elsewhere the machine. Empty where neither is known.
+pub fn identity() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let line = read("/proc/cmdline");
+    let booted = line
+        .split_ascii_whitespace()
+        .find(|word| word.starts_with("ostree="));
+    let machine = read("/etc/machine-id");
+    let machine = machine.trim();
+    match booted {
+        Some(booted) => booted.to_owned(),
+        None if machine == "uninitialized" => String::new(),
+        None => machine.to_owned(),
+    }
+}
+
 /// Every capability that this program knows, for a host that is not there yet.
 pub fn all_capabilities() -> Vec<String> {
     let mut all: Vec<_> = caps::all().into_iter().collect();

@@ -9,7 +9,7 @@ mod runtime;
 mod systemd;
 mod tmpfiles;
 
-pub use facts::{all_capabilities, boot_id, capabilities, has_unified_cgroups, is_root};
+pub use facts::{all_capabilities, boot_id, capabilities, has_unified_cgroups, identity, is_root};
 pub use root::{Found, OtherRoot};
 pub use runtime::{find_runtime, run_runtime, runs};
 pub use systemd::{Systemd, UnitState, enable_in, version as systemd_version};

@@ -72,6 +72,16 @@ impl Systemd {
         change("systemctl", &["stop", "--", unit])
     }
 
+    /// Lets `unit` start as soon as its turn comes; waits for nothing.
+    pub fn start_later(&self, unit: &str) -> Result<(), Error> {
+        change("systemctl", &["start", "--no-block", "--", unit])
+    }
+
+    /// Takes `unit`, which does not run, out of what is going to be started.
+    pub fn stop_later(&self, unit: &str) -> Result<(), Error> {
+        change("systemctl", &["stop", "--no-block", "--", unit])
+    }
+
     /// Forgets that `unit` has failed, if it has.
     pub fn reset_failed(&self, unit: &str) {
         // Fails where systemd does not know the unit at all: then there is nothing to forget.
@@ -80,7 +90,7 @@ impl Systemd {
 
     /// What systemd knows of `unit`; of one that it does not know, LoadState is `not-found`.
     pub fn show(&self, unit: &str) -> Result<UnitState, Error> {
-        let wanted = "LoadState,FragmentPath,UnitFileState,ActiveState,SubState,Result,MainPID,\
+        let wanted = "LoadState,FragmentPath,Job,UnitFileState,ActiveState,SubState,Result,MainPID,\
                       NRestarts,ExecMainCode,ExecMainStatus,ActiveEnterTimestamp,\
                       InactiveEnterTimestamp";
         run("systemctl", &["show", "--property", wanted, "--", unit]).map(|text| UnitState {

@@ -107,11 +107,29 @@ impl Hands<'_> {
     /// A service may run although its unit file was deleted by hand; one that does not run may be
     /// unknown, and then cannot be stopped.
     fn stop(&self, unit: &str) -> Result<(), host::Error> {
-        match self.systemd.show(unit)?.get("ActiveState") {
+        let state = self.systemd.show(unit)?;
+        match state.get("ActiveState") {
+            // While a host boots, its turn may be still to come.
+            "inactive" | "failed" if !state.get("Job").is_empty() => self.systemd.stop_later(unit),
             "inactive" | "failed" => Ok(()),
             _ => self.systemd.stop(unit),
         }
     }
+}
+
+/// The links in `units` that enable `unit`: in the folders of what wants it, and its other names.
+pub(super) fn links(units: &Path, unit: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(units).into_iter().flatten().flatten();
+    let wanted = |entry: std::fs::DirEntry| {
+        let path = entry.path();
+        let of_folder = path.join(unit);
+        if of_folder.is_symlink() {
+            return Some(of_folder);
+        }
+        let target = std::fs::read_link(&path).ok()?;
+        (target.file_name()? == unit).then_some(path)
+    };
+    entries.filter_map(wanted).collect()
 }
 
 /// What is at `path` of the host. Something that cannot be read counts as changed by somebody.

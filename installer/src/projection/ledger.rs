@@ -24,6 +24,10 @@ pub struct Ledger {
     pub name: String,
     /// The generation that was projected.
     pub serial: u64,
+    /// Whose /etc it was made on: after a change of the host (an upgrade, a way back) /etc may be
+    /// another one, and what differs in it is nobody's decision.
+    #[serde(default)]
+    pub host: String,
     /// Every change was made.
     pub complete: bool,
     /// The unit, if there is one (`NAME.service`).
@@ -57,6 +61,7 @@ impl Ledger {
             format: FORMAT,
             name: name.to_owned(),
             serial,
+            host: String::new(),
             complete: false,
             unit: None,
             install: Vec::new(),

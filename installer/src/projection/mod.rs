@@ -15,6 +15,7 @@ mod plan;
 mod project;
 mod recover;
 mod stop;
+mod stray;
 mod switch;
 mod want;
 
@@ -22,5 +23,5 @@ pub use change::Change;
 pub use error::Error;
 pub use keep::{clean, evictable};
 pub use ledger::Ledger;
-pub use recover::{Recovered, recover};
+pub use recover::{Recovered, boot, recover};
 pub use switch::{Done, Site, carry_on, choose};

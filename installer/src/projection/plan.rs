@@ -22,6 +22,16 @@ pub(super) struct Host<'a> {
     pub look: &'a dyn Fn(&Path) -> Found,
     /// Whether a unit is enabled.
     pub enabled: &'a dyn Fn(&str) -> bool,
+    /// Whose /etc this is; empty where that is not known.
+    pub identity: &'a str,
+}
+
+impl Host<'_> {
+    /// What `ledger` records was made on another /etc than this.
+    pub fn is_another(&self, ledger: &Ledger) -> bool {
+        let known = !self.identity.is_empty() && !ledger.host.is_empty();
+        known && self.identity != ledger.host
+    }
 }
 
 /// The changes that take the host from what `ledger` says to what `want` asks.
@@ -29,7 +39,11 @@ pub(super) fn plan(want: Option<&Want>, ledger: Option<&Ledger>, host: Host) -> 
     match (want, ledger) {
         (None, None) => Vec::new(),
         (None, Some(ledger)) => take_down(ledger, host),
-        (Some(want), Some(ledger)) if ledger.complete && ledger.serial == want.serial => Vec::new(),
+        (Some(want), Some(ledger))
+            if ledger.complete && ledger.serial == want.serial && !host.is_another(ledger) =>
+        {
+            Vec::new()
+        }
         (Some(want), ledger) => bring_up(want, ledger, host),
     }
 }
@@ -56,7 +70,7 @@ fn bring_up(want: &Want, ledger: Option<&Ledger>, host: Host) -> Vec<Change> {
     changes.push(Change::Reload);
     changes.extend(gone.map(Change::ResetFailed));
     changes.extend(want.tmpfiles.clone().map(Change::CreateTmpfiles));
-    changes.extend(enablement(&record, ledger));
+    changes.extend(enablement(&record, ledger, host));
     changes.push(Change::Sync(want.files.keys().cloned().collect()));
     record.complete = true;
     record.former.clear();
@@ -70,10 +84,11 @@ fn opening(want: &Want, ledger: Option<&Ledger>, host: Host) -> Ledger {
     record.unit.clone_from(&want.unit);
     record.install.clone_from(&want.install);
     record.own.clone_from(&want.own);
+    host.identity.clone_into(&mut record.host);
     record.enabled = match ledger {
         // Whether it stays enabled is for the administrator to say.
         Some(ledger) if ledger.unit == want.unit => match &ledger.unit {
-            Some(unit) if ledger.complete => (host.enabled)(unit),
+            Some(unit) if ledger.complete && !host.is_another(ledger) => (host.enabled)(unit),
             _ => ledger.enabled,
         },
         _ => want.unit.is_some(),
@@ -129,6 +144,10 @@ fn place(
     let own = want.own.contains(path);
     match (found, written) {
         (Found::Nothing, _) => vec![write(path, wanted)],
+        // It came with another /etc, and nobody meant it.
+        (_, Some(_)) if ledger.is_some_and(|ledger| host.is_another(ledger)) => {
+            vec![write(path, wanted)]
+        }
         (Found::Content(found), Some(written)) if written.contains(found.as_str()) => {
             vec![write(path, wanted)]
         }
@@ -141,9 +160,14 @@ fn place(
     }
 }
 
-fn enablement(record: &Ledger, ledger: Option<&Ledger>) -> Option<Change> {
-    let unit = record.unit.clone().filter(|_| record.enabled)?;
+fn enablement(record: &Ledger, ledger: Option<&Ledger>, host: Host) -> Option<Change> {
+    let unit = record.unit.clone()?;
+    let moved = ledger.is_some_and(|ledger| host.is_another(ledger));
+    if !record.enabled {
+        return (moved && (host.enabled)(&unit)).then_some(Change::Disable(unit));
+    }
     match ledger {
+        Some(_) if moved => (!(host.enabled)(&unit)).then_some(Change::Enable(unit)),
         Some(ledger) if ledger.unit.is_some() && ledger.complete => {
             (ledger.install != record.install).then_some(Change::Reenable(unit))
         }

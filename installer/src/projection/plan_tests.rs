@@ -47,10 +47,21 @@ fn decide(
     ledger: Option<&Ledger>,
     files: &'static [(&str, &str)],
 ) -> Vec<Change> {
-    let (look, enabled) = (with(files), |_: &str| true);
+    decide_on("here", true, want, ledger, files)
+}
+
+fn decide_on(
+    identity: &str,
+    enabled: bool,
+    want: Option<&Want>,
+    ledger: Option<&Ledger>,
+    files: &'static [(&str, &str)],
+) -> Vec<Change> {
+    let (look, enabled) = (with(files), |_: &str| enabled);
     let host = Host {
         look: &look,
         enabled: &enabled,
+        identity,
     };
     plan(want, ledger, host)
 }
@@ -79,6 +90,7 @@ fn writes(changes: &[Change]) -> Vec<&str> {
 /// from generation 2.
 fn former() -> Ledger {
     let mut ledger = Ledger::new("web", 1);
+    ledger.host = "here".into();
     ledger.complete = true;
     ledger.enabled = true;
     ledger.unit = Some("web.service".into());
@@ -247,4 +259,26 @@ fn removal_keeps_what_was_edited_and_goes_upwards() {
         Change::Forget("web".into()),
     ];
     assert_eq!(changes, expected);
+}
+
+/// After a way back of the host /etc is as it was then: what differs was nobody's decision.
+#[test]
+fn another_etc_gets_what_the_ledger_says() {
+    let mut ledger = records(&decide(Some(&want()), None, &[]))[1].clone();
+    assert_eq!(ledger.host, "here");
+    let older = &[(UNIT, "u0")];
+    let changes = decide_on("there", false, Some(&want()), Some(&ledger), older);
+    assert_eq!(writes(&changes), [UNIT, CTL]);
+    assert!(!changes.iter().any(Change::is_noteworthy), "{changes:?}");
+    assert!(changes.contains(&Change::Enable("web.service".into())));
+    assert_eq!(records(&changes)[1].host, "there");
+    // What was disabled stays so, though the other /etc has the links.
+    ledger.enabled = false;
+    let changes = decide_on("there", true, Some(&want()), Some(&ledger), older);
+    assert!(changes.contains(&Change::Disable("web.service".into())));
+    // On the same host the same difference is the administrator's.
+    assert_eq!(
+        decide_on("here", false, Some(&want()), Some(&ledger), older),
+        []
+    );
 }

@@ -1,14 +1,15 @@
 //! Projecting one container.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::apply::{Hands, look};
+use super::apply::{Hands, links, look};
 use super::plan::{Host, plan};
 use super::switch::Site;
 use super::want::Want;
 use super::{Change, Error, Ledger};
 use crate::deployment::{ContainerName, Deployment, Deployments};
 use crate::durable;
+use crate::host;
 
 /// Brings the host to what the current deployment of `name` asks, or removes every trace where
 /// it has none. Returns the changes that were made.
@@ -18,19 +19,24 @@ pub fn project(site: &Site, name: &ContainerName) -> Result<Vec<Change>, Error> 
     } = *site;
     let storage = places.storage();
     let current = Deployments::new(&places.deployments).current(name)?;
-    let ledger = Ledger::read(&storage, name.as_str())?;
-    if is_projected(current.as_ref(), ledger.as_ref()) {
+    let mut ledger = Ledger::read(&storage, name.as_str())?;
+    let identity = host::identity();
+    let enabled = |unit: &str| !links(&places.units, unit).is_empty();
+    let host = Host {
+        look: &look,
+        enabled: &enabled,
+        identity: &identity,
+    };
+    if is_projected(current.as_ref(), ledger.as_ref(), host) {
+        if let Some(ledger) = &mut ledger {
+            take_over(ledger, host, &storage)?;
+        }
         return Ok(Vec::new());
     }
     let want = current
         .as_ref()
         .map(|deployment| Want::of(deployment, places))
         .transpose()?;
-    let enabled = |unit: &str| systemd.is_enabled(unit);
-    let host = Host {
-        look: &look,
-        enabled: &enabled,
-    };
     let wanted = want
         .iter()
         .flat_map(|want| want.files.keys().map(PathBuf::as_path));
@@ -49,10 +55,27 @@ pub fn project(site: &Site, name: &ContainerName) -> Result<Vec<Change>, Error> 
 }
 
 /// Nothing is to be done; told without reading a file of the deployment.
-fn is_projected(current: Option<&Deployment>, ledger: Option<&Ledger>) -> bool {
+fn is_projected(current: Option<&Deployment>, ledger: Option<&Ledger>, host: Host) -> bool {
     match (current, ledger) {
         (None, None) => true,
-        (Some(current), Some(ledger)) => ledger.complete && ledger.serial == current.info.serial,
+        (Some(current), Some(ledger)) => {
+            ledger.complete && ledger.serial == current.info.serial && !host.is_another(ledger)
+        }
         _ => false,
     }
+}
+
+/// Whether a unit is enabled is the administrator's to say: what is found on the host that was
+/// projected to is written down, so that it holds on the next one.
+fn take_over(ledger: &mut Ledger, host: Host, storage: &Path) -> Result<(), Error> {
+    let enabled = ledger
+        .unit
+        .as_ref()
+        .is_some_and(|unit| (host.enabled)(unit));
+    if ledger.enabled == enabled && ledger.host == host.identity {
+        return Ok(());
+    }
+    ledger.enabled = enabled;
+    host.identity.clone_into(&mut ledger.host);
+    ledger.write(storage)
 }

@@ -54,7 +54,7 @@ fn ours(cli: Cli, session: Session) -> anyhow::Result<ExitCode> {
         Verb::Rollback(options) => rollback::run(&options, &session),
         Verb::History(options) => history::run(&options, &session),
         Verb::Hold(options) => hold::run(&options, &session),
-        Verb::Recover => recover::run(&session),
+        Verb::Recover(options) => recover::run(&options, &session),
         Verb::Pull(options) => pull::run(&options, &session),
         Verb::Info(options) => info::run(&options, &session),
         Verb::Run(options) => run::run(&options, &session),

@@ -100,6 +100,18 @@ impl<'a> Session<'a> {
 
     /// For verbs that change the host.
     pub fn change_host(&self) -> anyhow::Result<HostAccess> {
+        self.enter(|_, _| Ok(()))
+    }
+
+    /// For the unit that runs while a host boots.
+    pub fn change_host_at_boot(&self) -> anyhow::Result<HostAccess> {
+        self.enter(projection::boot)
+    }
+
+    fn enter(
+        &self,
+        more: impl FnOnce(&Site, &mut Recovered) -> Result<(), projection::Error>,
+    ) -> anyhow::Result<HostAccess> {
         let systemd = Systemd::connect()?;
         let store_access = self.change_store()?;
         let mut access = HostAccess {
@@ -108,8 +120,12 @@ impl<'a> Session<'a> {
             whole: false,
             _store_access: store_access,
         };
-        let recovered = projection::recover(&self.site(&access), &access.store)
-            .context("cannot finish what an earlier command left")?;
+        let site = self.site(&access);
+        let recovered = projection::recover(&site, &access.store).and_then(|mut recovered| {
+            more(&site, &mut recovered)?;
+            Ok(recovered)
+        });
+        let recovered = recovered.context("cannot finish what an earlier command left")?;
         access.whole = recovered.failed.is_empty();
         self.tell(recovered);
         Ok(access)
