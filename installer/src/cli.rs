@@ -98,6 +98,8 @@ pub enum Verb {
     List(Json),
     /// Show a container: image, generation, unit and how its service does
     Status(Status),
+    /// Show what a container's service has said: journalctl for its unit
+    Logs(Logs),
     /// Images in the repository
     #[command(subcommand)]
     Images(Images),
@@ -123,6 +125,9 @@ pub struct Install {
         hide_possible_values = true
     )]
     pub network: Network,
+    /// Start the service before D-Bus and the network are up
+    #[arg(long)]
+    pub early: bool,
     /// A folder that stands in for the image's /exports, file by file: the way to give an ordinary
     /// image mounts, capabilities or an environment. Without it, /etc/sysc/NAME/exports, if it is
     /// there
@@ -382,6 +387,25 @@ pub struct Status {
     /// Text or JSON.
     #[command(flatten)]
     pub output: Json,
+    /// The container
+    pub name: String,
+}
+
+/// Options of `sysc logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Go on as more is said
+    #[arg(short, long)]
+    pub follow: bool,
+    /// The last N entries alone
+    #[arg(short = 'n', long, value_name = "N")]
+    pub lines: Option<u64>,
+    /// From then on, as journalctl understands it: 'yesterday', '-1h', '2026-01-31 12:00'
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub since: Option<String>,
+    /// Print JSON, an entry a line
+    #[arg(long)]
+    pub json: bool,
     /// The container
     pub name: String,
 }

@@ -51,9 +51,18 @@ impl Machine {
 
     /// The power goes, and comes again: nothing is stopped, and what is enabled comes up.
     pub fn cut_power(&mut self) -> Result<()> {
+        self.boot_again(&["systemctl", "reboot", "--force", "--force"])
+    }
+
+    /// Shuts down in order, and boots again.
+    pub fn reboot(&mut self) -> Result<()> {
+        self.boot_again(&["systemctl", "reboot"])
+    }
+
+    fn boot_again(&mut self, command: &[&str]) -> Result<()> {
         let init = self.init;
-        // The machine's PID 1 dies of it, and so does this command.
-        let _ = self.run(&["systemctl", "reboot", "--force", "--force"])?;
+        // The machine's PID 1 dies of it, and this command may, too.
+        let _ = self.run(command)?;
         self.until("the machine is off", || {
             Ok(!Path::new("/proc").join(init.to_string()).exists())
         })?;

@@ -69,6 +69,8 @@ pub struct Setup {
     pub rootfs: Option<PathBuf>,
     /// `--runtime`: the OCI runtime that the unit calls.
     pub runtime: Option<PathBuf>,
+    /// `--early`: up before D-Bus and the network.
+    pub early: bool,
 }
 
 impl Info {

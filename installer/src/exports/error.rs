@@ -83,6 +83,16 @@ pub enum Error {
         /// The variable.
         name: String,
     },
+    /// An early unit that waits for something late.
+    #[error(
+        "an early start cannot wait for what comes later: the unit has '{setting}={late}'\nhelp: leave out --early (or \"early\" in the image's manifest.json), or the setting"
+    )]
+    Early {
+        /// The key.
+        setting: &'static str,
+        /// What it names.
+        late: String,
+    },
     /// The configuration is not JSON.
     #[error(transparent)]
     ConfigSyntax(#[from] Box<super::syntax::SyntaxError>),

@@ -10,8 +10,9 @@ use super::Error;
 pub const FILE: &str = "/exports/manifest.json";
 
 /// Every key that means something to somebody.
-pub(super) const KEYS: [&str; 7] = [
+pub(super) const KEYS: [&str; 8] = [
     "defaultValues",
+    "early",
     "installedFilesTemplate",
     "noContainerService",
     "renameFiles",
@@ -35,6 +36,8 @@ pub struct Manifest {
     pub installed_files_template: Vec<String>,
     /// `noContainerService`: the image brings host files only.
     pub no_container_service: bool,
+    /// `early`: the service is up before D-Bus and the network. Ours: atomic had no such key.
+    pub early: bool,
 }
 
 /// One entry of `renameFiles`.
@@ -73,6 +76,9 @@ impl Manifest {
         }
         if let Some(value) = key("noContainerService") {
             manifest.no_container_service = boolean("noContainerService", value)?;
+        }
+        if let Some(value) = key("early") {
+            manifest.early = boolean("early", value)?;
         }
         if let Some(value) = key("useLinks") {
             boolean("useLinks", value)?;
@@ -170,6 +176,7 @@ mod tests {
             },
             "installedFilesTemplate": ["/etc/x.conf"],
             "noContainerService": true,
+            "early": true,
             "useLinks": false,
             "variableDescriptions": {"PORT": "where it listens"},
             "somethingNew": {"a": []}
@@ -192,7 +199,7 @@ mod tests {
         };
         assert_eq!(manifest.rename_files, [rename]);
         assert_eq!(manifest.installed_files_template, ["/etc/x.conf"]);
-        assert!(manifest.no_container_service);
+        assert!(manifest.no_container_service && manifest.early);
         assert_eq!(manifest.descriptions["PORT"], "where it listens");
     }
 
@@ -233,6 +240,7 @@ mod tests {
             ),
             (r#"{"noContainerService": "true"}"#, "noContainerService"),
             (r#"{"useLinks": 1}"#, "useLinks"),
+            (r#"{"early": "yes"}"#, "early"),
         ];
         for (text, named) in cases {
             let message = Manifest::parse(text).expect_err(text).to_string();

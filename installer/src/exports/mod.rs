@@ -14,6 +14,7 @@
 mod about;
 mod config;
 mod default_config;
+mod early;
 mod error;
 mod exec;
 mod hostfs;
@@ -74,6 +75,8 @@ pub struct Request<'a> {
     pub image_config: &'a [u8],
     /// It is run in the foreground, on a root that it may write to and that is thrown away.
     pub once: bool,
+    /// It is to be up before D-Bus and the network; an image can say so, too.
+    pub early: bool,
     /// Of an ordinary image; one that brings a configuration says this itself.
     pub network: Network,
     /// From `--set`, together with those kept from earlier generations.
@@ -191,6 +194,7 @@ pub fn render(exports: &Exports, request: &Request<'_>) -> Result<Rendered, Erro
         unknown,
         warnings,
     };
+    let mut sources = Vec::new();
     if service {
         let container = container(exports, request, &image, &values, &templates)?;
         rendered.mount_points = mounts::mount_points(&container.checked.value, request.source);
@@ -207,6 +211,7 @@ pub fn render(exports: &Exports, request: &Request<'_>) -> Result<Rendered, Erro
             rendered.warnings.extend(warnings);
         }
         rendered.config_json = Some(container.text);
+        sources.extend(container.sources.into_iter().map(|source| source.path));
     }
     if let Some(unit) = &templates.unit {
         let text = unit.fill(&values)?.text;
@@ -214,6 +219,9 @@ pub fn render(exports: &Exports, request: &Request<'_>) -> Result<Rendered, Erro
         let mut text = unit::complete(&text, request, &values, form, stop_signal)?;
         if let Some(config) = &mut rendered.config_json {
             limits::move_to_unit(&mut text, config, &values, request.host)?;
+        }
+        if request.early || manifest.early {
+            early::add(&mut text, &sources, rendered.tmpfiles.as_deref())?;
         }
         rendered.unit = Some(text);
     }
@@ -321,13 +329,13 @@ fn container(
         _ => {
             let identity = user::look_up(&image.user, &exports.passwd, &exports.group)?;
             let volumes = default_config::volumes(image, &values["STATE_DIRECTORY"], request.name)?;
-            let text = default_config::generate(
-                image,
-                &identity,
-                &volumes,
-                request.network,
-                request.source,
-            )?;
+            let early = request.early || exports.manifest.early;
+            let source = |path: &str| match early && path == early::RESOLVER {
+                true => SourceKind::Missing,
+                false => (request.source)(path),
+            };
+            let network = request.network;
+            let text = default_config::generate(image, &identity, &volumes, network, &source)?;
             let service = Owner::alone(identity.uid, identity.gid);
             owned.extend(volumes.into_iter().map(|volume| tmpfiles::Source {
                 owner: owner(service, (request.folder)(&volume.destination)),

@@ -3,13 +3,16 @@
 //! In: what to do, decided elsewhere. Out: done, or an error with the program's own words. The
 //! only room that starts programs: those of systemd, and the OCI runtime for what is run by hand.
 
+mod condition;
 mod facts;
+mod journal;
 mod root;
 mod runtime;
 mod systemd;
 mod tmpfiles;
 
 pub use facts::{all_capabilities, boot_id, capabilities, has_unified_cgroups, identity, is_root};
+pub use journal::{Happened, note, show_journal};
 pub use root::{Found, OtherRoot};
 pub use runtime::{find_runtime, run_runtime, runs};
 pub use systemd::{Systemd, UnitState, enable_in, version as systemd_version};

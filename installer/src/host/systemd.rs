@@ -91,15 +91,20 @@ impl Systemd {
     /// What systemd knows of `unit`; of one that it does not know, LoadState is `not-found`.
     pub fn show(&self, unit: &str) -> Result<UnitState, Error> {
         let wanted = "LoadState,FragmentPath,Job,UnitFileState,ActiveState,SubState,Result,MainPID,\
-                      NRestarts,ExecMainCode,ExecMainStatus,ActiveEnterTimestamp,\
-                      InactiveEnterTimestamp";
-        run("systemctl", &["show", "--property", wanted, "--", unit]).map(|text| UnitState {
-            properties: parse(&text),
-        })
+                      NRestarts,ExecMainCode,ExecMainStatus,ExecMainExitTimestamp,\
+                      ActiveEnterTimestamp,InactiveEnterTimestamp,StatusText,WatchdogUSec";
+        run("systemctl", &["show", "--property", wanted, "--", unit])
+            .map(|text| UnitState::read(&text))
     }
 }
 
 impl UnitState {
+    /// Out of what `systemctl show` prints.
+    pub(super) fn read(text: &str) -> Self {
+        let properties = parse(text);
+        Self { properties }
+    }
+
     /// A property by its name in org.freedesktop.systemd1(5); empty where systemd has none.
     pub fn get(&self, name: &str) -> &str {
         self.properties.get(name).map_or("", String::as_str)

@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use super::session::{HostAccess, Session};
 use crate::deployment::{ContainerName, Deployment, Journal, Why};
+use crate::host::{self, Happened};
 use crate::projection;
 
 /// A new generation did not do, and the former one runs again.
@@ -42,16 +43,25 @@ pub(super) fn choose(
     session.tell_changes(&done.changes);
     session.tell_kept(access.clean(session)?);
     if let Some((serial, reason)) = done.rejected {
-        session.report.warn(format_args!(
-            "generation {serial} of '{name}' was taken back: {reason}"
-        ));
+        let message = format!("generation {serial} of '{name}' was taken back: {reason}");
+        let details = [("SYSC_GENERATION", serial.to_string())];
+        host::note(Happened::TakenBack, name, &message, &fields(&details));
+        session.report.warn(message);
         return Ok(Outcome::TakenBack);
     }
-    session.report.say(format_args!(
-        "'{name}' is at generation {} now, from {}",
-        to.info.serial, to.info.image
-    ));
+    let (serial, image) = (to.info.serial, &to.info.image);
+    let message = format!("'{name}' is at generation {serial} now, from {image}");
+    let details = [
+        ("SYSC_GENERATION", serial.to_string()),
+        ("SYSC_IMAGE", image.clone()),
+    ];
+    session.tell_done(Happened::Changed, name, &message, &fields(&details));
     Ok(Outcome::Done)
+}
+
+fn fields<'a>(owned: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
+    let field = |(name, value): &'a (&str, String)| (*name, value.as_str());
+    owned.iter().map(field).collect()
 }
 
 /// The generations of `name` that are on disk, by serial.

@@ -17,6 +17,7 @@ use super::values;
 use crate::cli::{self, Install};
 use crate::deployment::{ContainerName, Deployment, Info, Setup, Why, drop_current};
 use crate::exports::{self, Network};
+use crate::host::Happened;
 use crate::interrupt;
 use crate::projection;
 
@@ -78,9 +79,9 @@ pub(super) fn run(options: &Install, session: &Session) -> anyhow::Result<ExitCo
         .and_then(|deployment| switch(&deployment, &name, session, &access))
         .map_err(|error| undo(error, &name, session, &access))?;
     drop(guard);
-    session
-        .report
-        .say(format_args!("installed '{name}' from {}", image.name));
+    let message = format!("installed '{name}' from {}", image.name);
+    let details = [("SYSC_IMAGE", image.name.as_str())];
+    session.tell_done(Happened::Installed, name.as_str(), &message, &details);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,6 +91,7 @@ fn setup(options: &Install, session: &Session) -> anyhow::Result<Setup> {
         std::path::absolute(path).with_context(|| format!("cannot use '{}'", path.display()))
     };
     Ok(Setup {
+        early: options.early,
         network: match options.network {
             cli::Network::Host => Network::Host,
             cli::Network::Private => Network::Private,

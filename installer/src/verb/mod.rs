@@ -13,6 +13,7 @@ mod info;
 mod install;
 mod lint;
 mod list;
+mod logs;
 mod new;
 mod offline;
 mod once;
@@ -64,6 +65,7 @@ fn ours(cli: Cli, session: Session) -> anyhow::Result<ExitCode> {
         Verb::New(options) => new::run(&options, &session),
         Verb::List(options) => list::run(&options, &session),
         Verb::Status(options) => status::run(&options, &session),
+        Verb::Logs(options) => logs::run(&options, &session),
         Verb::Images(Images::List(options)) => images::list(&options, &session),
     }
 }

@@ -64,6 +64,7 @@ pub(super) fn render(
         image_id: generation.image.digest.hex(),
         image_config: &generation.image.config,
         once: generation.once,
+        early: generation.setup.early,
         network: generation.setup.network,
         user_values: &generation.user_values,
         host: &host,

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use crate::deployment::{
     self, Brief, Container, ContainerName, Deployment, Deployments, Journal, Lock,
 };
-use crate::host::{self, Systemd};
+use crate::host::{self, Happened, Systemd};
 use crate::places::Places;
 use crate::projection::{self, Change, Recovered, Site};
 use crate::report::Report;
@@ -143,9 +143,9 @@ impl<'a> Session<'a> {
     /// What recovery did, and what it could not do.
     pub fn tell(&self, recovered: Recovered) {
         for (name, changes) in recovered.projected {
-            self.report.note(format_args!(
-                "finished what an earlier command left of '{name}'"
-            ));
+            let message = format!("finished what an earlier command left of '{name}'");
+            host::note(Happened::Finished, name.as_ref(), &message, &[]);
+            self.report.note(message);
             self.tell_changes(&changes);
         }
         for (name, error) in recovered.failed {
@@ -154,6 +154,12 @@ impl<'a> Session<'a> {
                 .warn(format_args!("'{name}' is not as it should be: {error:#}"));
         }
         self.tell_kept(recovered.kept);
+    }
+
+    /// What came of a command, for the user and for the journal.
+    pub fn tell_done(&self, what: Happened, name: &str, message: &str, details: &[(&str, &str)]) {
+        self.report.say(message);
+        host::note(what, name, message, details);
     }
 
     /// What was found to be somebody else's.

@@ -67,19 +67,13 @@ fn as_text(
             ),
         ),
         ("State", state),
+        ("Health", unit.health_in_full()),
     ];
     if unit.get("MainPID") != "0" {
         lines.push(("Main PID", unit.get("MainPID").to_owned()));
     }
     lines.push(("Restarts", unit.get("NRestarts").to_owned()));
-    if unit.get("ActiveState") != "active" && unit.get("ExecMainCode") != "0" {
-        let result = format!(
-            "{} (status {})",
-            unit.get("Result"),
-            unit.get("ExecMainStatus")
-        );
-        lines.push(("Last exit", result));
-    }
+    lines.extend(unit.last_exit().map(|told| ("Last exit", told)));
     if let Some(staged) = journal.staged {
         lines.push(("Staged", format!("generation {staged}")));
     }
@@ -132,5 +126,9 @@ fn as_json(brief: &Brief, journal: &Journal, unit: &UnitState) -> Value {
         "main_pid": unit.get("MainPID").parse::<u32>().unwrap_or(0),
         "restarts": unit.get("NRestarts").parse::<u32>().unwrap_or(0),
         "since": unit.get("ActiveEnterTimestamp"),
+        "health": unit.health(),
+        "status_text": unit.get("StatusText"),
+        "watchdog": unit.watchdog(),
+        "last_exit": unit.last_exit_as_json(),
     })
 }

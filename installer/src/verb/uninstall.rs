@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use super::session::{Session, no_container, require_root};
 use crate::cli::Uninstall;
 use crate::deployment::{self, ContainerName, Deployment, drop_current};
+use crate::host::Happened;
 use crate::interrupt;
 use crate::projection::{self, Ledger};
 
@@ -47,7 +48,8 @@ pub(super) fn run(options: &Uninstall, session: &Session) -> anyhow::Result<Exit
         access.systemd.restart(&unit)?;
     }
     drop(guard);
-    session.report.say(format_args!("uninstalled '{name}'"));
+    let message = format!("uninstalled '{name}'");
+    session.tell_done(Happened::Uninstalled, name.as_str(), &message, &[]);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -87,6 +87,7 @@ fn attempt(subject: &Subject, user_values: &BTreeMap<String, String>) -> Result<
         image_id: "0",
         image_config: subject.image_config.unwrap_or(ordinary),
         once: false,
+        early: false,
         network: Network::Host,
         user_values,
         host: &host,

@@ -101,6 +101,7 @@ pub(super) struct Ask {
     pub name: &'static str,
     pub destdir: String,
     pub image_config: String,
+    pub early: bool,
     pub network: Network,
     pub values: BTreeMap<String, String>,
     pub host: Host,
@@ -116,6 +117,7 @@ impl Ask {
             name,
             destdir: format!("/var/lib/containers/atomic/{name}.0"),
             image_config: r#"{"config": {"Cmd": ["/bin/true"]}}"#.to_owned(),
+            early: false,
             network: Network::Host,
             values: BTreeMap::new(),
             host: Host {
@@ -160,6 +162,7 @@ impl Ask {
             image_id: "0123",
             image_config: self.image_config.as_bytes(),
             once: false,
+            early: self.early,
             network: self.network,
             user_values: &self.values,
             host: &self.host,

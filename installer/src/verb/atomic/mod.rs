@@ -222,6 +222,7 @@ fn install(options: grammar::Install, session: &Session) -> anyhow::Result<ExitC
         }
     }
     let ours = cli::Install {
+        early: false,
         name: options.name,
         values: values(options.set),
         network: cli::Network::default(),
