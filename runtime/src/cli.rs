@@ -119,6 +119,9 @@ pub enum Verb {
     /// Send a signal to a container
     #[command(after_help = examples::KILL)]
     Kill(KillArgs),
+    /// End a container that would not hear its stop signal
+    #[command(after_help = examples::HALT)]
+    Halt(HaltArgs),
     /// Remove what is left of a container that has stopped
     #[command(after_help = examples::DELETE)]
     Delete(DeleteArgs),
@@ -219,6 +222,16 @@ pub struct KillArgs {
     pub all: bool,
 }
 
+/// Arguments of `halt`.
+#[derive(Debug, Args)]
+pub struct HaltArgs {
+    /// Name of the container
+    pub id: String,
+    /// Signal that it will be sent: a name with or without SIG, or a number
+    #[arg(default_value = "SIGTERM")]
+    pub signal: String,
+}
+
 /// Arguments of `delete`.
 #[derive(Debug, Args)]
 pub struct DeleteArgs {
@@ -288,7 +301,10 @@ pub struct SpecArgs {
 impl Verb {
     /// Whether processes of a container could reach this one.
     pub fn enters_a_container(&self) -> bool {
-        matches!(self, Verb::Run(_) | Verb::Create(_) | Verb::Exec(_))
+        matches!(
+            self,
+            Verb::Run(_) | Verb::Create(_) | Verb::Exec(_) | Verb::Halt(_)
+        )
     }
 
     /// `--preserve-fds`, for verbs that start a program.
@@ -374,6 +390,7 @@ mod tests {
             "sysc-runtime state c",
             "sysc-runtime kill c",
             "sysc-runtime kill --all c 9",
+            "sysc-runtime halt c SIGINT",
             "sysc-runtime delete --force c",
             "sysc-runtime list --format json -q",
             "sysc-runtime spec -b /b --rootless",

@@ -24,5 +24,9 @@ pub fn inherited(verb: &Verb) -> Result<Passed> {
     if let Some(closed) = sys::descriptors::first_closed(3, count) {
         bail!("descriptor {closed} is to be passed on, but it is not open");
     }
-    Ok(Passed { count, sockets })
+    Ok(Passed {
+        count,
+        sockets,
+        watchdog: None,
+    })
 }

@@ -25,6 +25,7 @@ pub mod inherited;
 pub mod inside;
 pub mod ladder;
 pub mod launch;
+pub mod manager;
 pub mod netlink;
 pub mod plan;
 pub mod record;

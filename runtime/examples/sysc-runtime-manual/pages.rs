@@ -29,7 +29,7 @@ const PASSED: &str = include_str!("../../manual/passed.md");
 const RUNTIME: &str = include_str!("../../manual/sysc-runtime.md");
 
 /// Of each verb its text, and what to read beside it.
-const VERBS: [(&str, &str, &[&str]); 15] = [
+const VERBS: [(&str, &str, &[&str]); 16] = [
     (
         "run",
         include_str!("../../manual/run.md"),
@@ -55,6 +55,11 @@ const VERBS: [(&str, &str, &[&str]); 15] = [
         "kill",
         include_str!("../../manual/kill.md"),
         &["delete", "state", "signal(7)"],
+    ),
+    (
+        "halt",
+        include_str!("../../manual/halt.md"),
+        &["kill", "systemd.kill(5)", "pid_namespaces(7)"],
     ),
     (
         "delete",

@@ -66,6 +66,13 @@ Examples:
   Every process, also those that the first one has left behind:
     sysc-runtime kill --all web KILL";
 
+pub const HALT: &str = "\
+Examples:
+  Before SIGTERM, as a unit's ExecStop= has it:
+    sysc-runtime halt web
+  Before another signal:
+    sysc-runtime halt web SIGINT";
+
 pub const DELETE: &str = "\
 Examples:
   After its program has ended:

@@ -159,6 +159,11 @@ fn environment(payload: &Payload, child: &Child) -> Vec<String> {
         env.push(format!("LISTEN_FDS={count}"));
         env.extend(names.iter().map(|names| format!("LISTEN_FDNAMES={names}")));
     }
+    if let Some(interval) = &child.passed.watchdog {
+        env.retain(|entry| !entry.starts_with("WATCHDOG_"));
+        env.push(format!("WATCHDOG_PID={}", std::process::id()));
+        env.push(format!("WATCHDOG_USEC={interval}"));
+    }
     if !env.iter().any(|entry| entry.starts_with("HOME=")) {
         let passwd = read_passwd().unwrap_or_default();
         env.push(format!("HOME={}", home_of(&passwd, payload.identity.user)));

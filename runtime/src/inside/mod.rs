@@ -36,6 +36,7 @@ use nix::unistd::setsid;
 
 use crate::hooks::{self, Place};
 use crate::ladder::ChildEnd;
+use crate::manager;
 use crate::plan::{DEFAULT_UMASK, Payload, Plan};
 use crate::record::HookState;
 use crate::sys::clone::spawn;
@@ -104,6 +105,10 @@ pub struct Child {
     pub sources: Option<ChildEnd>,
     /// What releases the payload.
     pub gate: StartGate,
+    /// What systemd is told by that the service is ready, if that is to be said here.
+    pub herald: Option<OwnedFd>,
+    /// Whether systemd watches us: with our end it would end our parent, too.
+    pub is_service: bool,
     /// Descriptors that belong to the payload.
     pub passed: Passed,
     /// Whether the payload gets a session keyring of its own.
@@ -122,6 +127,8 @@ pub struct Passed {
     pub count: u32,
     /// How many of them are sockets that systemd listens on for us, and their names.
     pub sockets: Option<(u32, Option<String>)>,
+    /// How often systemd wants a sign of life, in µs, where the program is who gives it.
+    pub watchdog: Option<String>,
 }
 
 impl Child {
@@ -132,6 +139,7 @@ impl Child {
         keep.extend(more);
         keep.push(self.ladder.as_raw_fd());
         keep.extend(self.console.as_ref().map(AsRawFd::as_raw_fd));
+        keep.extend(self.herald.as_ref().map(AsRawFd::as_raw_fd));
         keep.extend(self.sources.as_ref().map(AsRawFd::as_raw_fd));
         keep.extend((3..).take(self.passed.count as usize));
         crate::sys::descriptors::close_all_but(&keep)
@@ -160,6 +168,10 @@ fn tell(child: &Child, error: &Error) -> i32 {
         // With both gone the exit status is all that is left to say.
         let _ = child.ladder.failed(&sentence);
         child.gate.failed(&sentence);
+        if child.is_service {
+            // Our parent has to tell it, and leaves then.
+            while let Ok(true) = child.ladder.await_go() {}
+        }
     }
     1
 }
@@ -255,7 +267,19 @@ fn be_payload(
         ..Place::default()
     };
     hooks::run_at(place, "startContainer", hooks, &state.text("created", pid))?;
+    say_ready(child)?;
     exec::execute(&plan.payload, &program)
+}
+
+/// The last word to systemd: nothing but the exec can fail any more.
+fn say_ready(child: &Child) -> Result<(), Error> {
+    let Some(herald) = &child.herald else {
+        return Ok(());
+    };
+    // By a call that every filter allows.
+    let said = nix::unistd::write(herald, manager::LAST_WORDS);
+    said.map(drop)
+        .map_err(|errno| failed("tell systemd that the service is ready", errno))
 }
 
 /// Where the parent could not do it before the clone.

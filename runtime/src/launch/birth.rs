@@ -5,6 +5,7 @@ use nix::unistd::{Pid, getuid};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
+use super::handover::HandOver;
 use super::{
     Console, Ends, Error, Request, StartedBy, Waiting, host_mounts, idmap, kill_child, listener,
     netdevices, rungs, sources, step,
@@ -43,7 +44,12 @@ pub fn give(
         sources: asks,
         console: console.child_end()?,
         gate: gate(request, claim)?,
+        herald: match &request.manager {
+            Some(manager) if request.is_handed_over() => manager.herald()?,
+            _ => None,
+        },
     };
+    let mut handover = HandOver::prepare(request, claim)?;
     if request.start == StartedBy::UsInForeground {
         rungs::hold_signals()?;
     }
@@ -61,15 +67,17 @@ pub fn give(
     };
     let home = match settle(plan, nursery, &child) {
         Ok(home) => home,
-        Err(error) => return Err(undo(plan, child, None, &seen, error)),
+        Err(error) => return Err(undo(plan, request, (child, None), &seen, error)),
     };
-    let meanwhile = || {
+    let meanwhile = |child: &Child| {
+        handover.name(child)?;
         if let (Some(home), Cgroup::Own(own)) = (&home, &plan.cgroup) {
             home.restrict(&own.devices)?;
         }
         Ok(claim.keep_config(&bundle.text)?)
     };
     let made = bring_up(plan, &mut child, (&host_end, sources), &seen, meanwhile)
+        .and_then(|()| handover.complete(&child))
         .and_then(|()| record(bundle, plan, request, &child, home.as_ref()))
         .and_then(|state| {
             let terminal = console.serve()?;
@@ -82,9 +90,12 @@ pub fn give(
             child,
             state,
             terminal,
+            start: request.start,
+            manager: None,
+            handed_over: request.is_handed_over(),
             ladder: host_end,
         }),
-        Err(error) => Err(undo(plan, child, home.as_ref(), &seen, error)),
+        Err(error) => Err(undo(plan, request, (child, home.as_ref()), &seen, error)),
     }
 }
 
@@ -104,11 +115,16 @@ fn prepare<'a>(plan: &'a Plan, claim: &Claim) -> Result<Option<Nursery<'a>>, Err
 /// ended.
 fn undo(
     plan: &Plan,
-    child: Child,
-    home: Option<&Settled>,
+    request: &Request,
+    (child, home): (Child, Option<&Settled>),
     seen: &HookState,
     error: Error,
 ) -> Error {
+    if request.is_handed_over() {
+        // With the child's end systemd ends us, before we have told why. When we leave it ends by
+        // itself, and the unit's `delete` does the rest.
+        return error;
+    }
     let end = kill_child(&child);
     if let Some(home) = home {
         // What cannot be removed now is removed when the name is used again.
@@ -154,16 +170,23 @@ fn clone(
         console: ends.console,
         sources: ends.sources,
         gate: ends.gate,
+        herald: ends.herald,
+        is_service: request.is_handed_over(),
         passed: request.passed.clone(),
         session_keyring: !request.wishes.no_new_keyring,
         goes_ahead: ahead.is_some(),
         unprivileged: !is_root,
     };
+    // What systemd shall watch must be its own child.
+    let parent = match request.is_handed_over() {
+        true => libc::CLONE_PARENT as u64,
+        false => 0,
+    };
     // One that only goes ahead would take a place that may be counted.
     let birthplace = birthplace.filter(|_| ahead.is_none());
     let make = |flags| {
         let birthplace = birthplace.as_ref().map(AsFd::as_fd);
-        spawn(flags, birthplace, || inside::run(&task, inside))
+        spawn(flags | parent, birthplace, || inside::run(&task, inside))
             .map_err(|errno| step("make the container's first process", errno))
     };
     let child = match ahead {
@@ -292,7 +315,7 @@ fn bring_up(
     child: &mut Child,
     (ladder, sources): (&HostEnd, Option<HostEnd>),
     seen: &HookState,
-    meanwhile: impl FnOnce() -> Result<(), Error>,
+    meanwhile: impl FnOnce(&Child) -> Result<(), Error>,
 ) -> Result<(), Error> {
     if matches!(plan.cgroup, Cgroup::Own(_)) {
         rungs::unpin(child.pid)?;
@@ -314,7 +337,7 @@ fn bring_up(
     };
     let hooks = |child: &Child| host_hooks(plan, child, seen);
     rungs::go(ladder)?;
-    meanwhile()?;
+    meanwhile(child)?;
     let ready = rungs::until_ready(ladder, child, open, hooks, introduce);
     helper.as_ref().and_then(kill_child);
     ready

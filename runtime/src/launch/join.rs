@@ -70,6 +70,8 @@ pub fn join(state: &State, visit: &Visit) -> Result<Guest, Error> {
         console: console.child_end()?,
         sources: None,
         gate: StartGate::Parent,
+        herald: None,
+        is_service: false,
         passed: visit.passed.clone(),
         session_keyring: true,
         goes_ahead: false,

@@ -8,6 +8,7 @@ mod birth;
 mod clear;
 mod console;
 mod handles;
+mod handover;
 mod host_mounts;
 #[expect(
     clippy::disallowed_methods,
@@ -17,6 +18,7 @@ mod idmap;
 mod join;
 mod listener;
 mod netdevices;
+mod power_off;
 mod raw_mode;
 mod relay;
 mod rungs;
@@ -27,15 +29,17 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use crate::ladder::HostEnd;
+use crate::manager::{Manager, Ready};
 use crate::record::{self, Id, Registry, State};
 use crate::sys::clone::Child;
 use crate::sys::process::{End, pidfd_send_signal, wait as wait_for};
-use crate::{bundle, cgroup, facts, hooks, plan, resctrl};
+use crate::{bundle, cgroup, facts, hooks, manager, plan, resctrl};
 
 pub use clear::{end, end_and_forget, is_ending};
 pub use console::{Console, Terminal};
 pub use handles::Handles;
 pub use join::{Guest, Visit, join};
+pub use power_off::power_off;
 pub use wait::supervise;
 
 /// Why no container was made.
@@ -56,6 +60,9 @@ pub enum Error {
     /// The class of service.
     #[error(transparent)]
     Resctrl(#[from] resctrl::Error),
+    /// systemd.
+    #[error(transparent)]
+    Manager(#[from] manager::Error),
     /// A hook.
     #[error(transparent)]
     Hook(#[from] hooks::Error),
@@ -97,6 +104,8 @@ pub struct Request {
     pub bundle: PathBuf,
     /// Who starts it.
     pub start: StartedBy,
+    /// systemd, if we are a service of its that is to become the container.
+    pub manager: Option<Manager>,
     /// How the caller gets hold of it.
     pub handles: Handles,
     /// Where its terminal goes.
@@ -107,6 +116,13 @@ pub struct Request {
     pub filters: plan::Filters,
     /// Descriptors for the payload.
     pub passed: crate::inside::Passed,
+}
+
+impl Request {
+    /// Whether the container will be the service, in our place.
+    fn is_handed_over(&self) -> bool {
+        self.manager.is_some() && self.start == StartedBy::UsAndLeave
+    }
 }
 
 /// Who starts the payload, and who stays with it.
@@ -129,6 +145,11 @@ pub struct Waiting {
     pub state: State,
     /// Its terminal, when that is ours to serve.
     pub terminal: Option<Terminal>,
+    /// Who waits for it from now on.
+    pub start: StartedBy,
+    /// systemd, as long as the service is what we are.
+    manager: Option<Manager>,
+    handed_over: bool,
     ladder: HostEnd,
 }
 
@@ -141,8 +162,16 @@ pub struct Prepared {
 }
 
 /// Decides what will be done.
-pub fn prepare(request: Request) -> Result<Prepared, Error> {
-    let bundle = bundle::read(&request.bundle)?;
+pub fn prepare(registry: &Registry, mut request: Request) -> Result<Prepared, Error> {
+    let mut bundle = bundle::read(&request.bundle)?;
+    request.start = who_stays(&request, &bundle);
+    manager::add_credentials(&mut bundle)?;
+    if let Some(manager) = &request.manager
+        && manager.ready == Ready::Payload
+    {
+        manager::add_socket(&mut bundle, &registry.notify_socket(&request.id))?;
+        request.passed.watchdog = manager::watchdog();
+    }
     let facts = facts::Facts::read();
     let mut plan = plan::plan(
         &bundle,
@@ -176,7 +205,7 @@ impl Prepared {
 }
 
 /// Makes a container up to the point where the payload could be executed.
-pub fn create(registry: &Registry, prepared: &Prepared) -> Result<Waiting, Error> {
+pub fn create(registry: &Registry, prepared: Prepared) -> Result<Waiting, Error> {
     let Prepared {
         request,
         bundle,
@@ -188,22 +217,39 @@ pub fn create(registry: &Registry, prepared: &Prepared) -> Result<Waiting, Error
     let claim = registry.claim(&request.id)?;
     clear::make_way(&claim)?;
     let made = host_mounts::make(&plan.root).and_then(|bound| {
-        birth::give(bundle, plan, request, console, &claim).inspect_err(|_| {
+        birth::give(&bundle, &plan, &request, console, &claim).inspect_err(|_| {
             // The first failure is the one to tell.
             let _ = host_mounts::remove(&plan.root.path, bound);
         })
     });
     match made {
-        Ok(waiting) => {
+        Ok(mut waiting) => {
             claim.release()?;
+            let stays = waiting.start == StartedBy::UsInForeground;
+            waiting.manager = request.manager.filter(|_| stays);
             Ok(waiting)
         }
         Err(error) => {
             // The first failure is the one to tell; that the record could not be removed would show
-            // at the next start, which clears it.
-            let _ = claim.remove();
+            // at the next start, which clears it. What systemd's `delete` shall find stays.
+            if !request.is_handed_over() {
+                let _ = claim.remove();
+            }
             Err(error)
         }
+    }
+}
+
+/// Where systemd would watch us, nobody need: the container can be the service. Not one whose terminal
+/// we serve, nor where we can make no brother. Then we stay, whatever the command line says: to leave
+/// would end the service.
+fn who_stays(request: &Request, bundle: &bundle::Bundle) -> StartedBy {
+    let has_terminal = bundle.process.terminal().unwrap_or(false);
+    let is_served = has_terminal && request.console_socket.is_none();
+    match (&request.manager, request.start) {
+        (None, start) | (_, start @ StartedBy::Command) => start,
+        _ if is_served || !Manager::takes_over() => StartedBy::UsInForeground,
+        _ => StartedBy::UsAndLeave,
     }
 }
 
@@ -224,11 +270,19 @@ impl Waiting {
     /// Lets the payload begin, and returns once it has: its exec is done.
     pub fn start(&self) -> Result<(), Error> {
         rungs::release(&self.ladder)?;
+        if let Some(manager) = &self.manager {
+            manager.be_ready()?;
+        }
         let text = self
             .state
             .for_hooks()
             .text("running", Some(self.child.pid.as_raw()));
         Ok(hooks::run("poststart", Some(&self.state.poststart), &text)?)
+    }
+
+    /// Whether it is the service in our place: systemd waits for it, and cleans up.
+    pub fn is_handed_over(&self) -> bool {
+        self.handed_over
     }
 
     /// Ends the first process, if it has not ended already, and waits for it.
@@ -256,6 +310,7 @@ struct Ends {
     console: Option<OwnedFd>,
     sources: Option<crate::ladder::ChildEnd>,
     gate: crate::inside::StartGate,
+    herald: Option<OwnedFd>,
 }
 
 /// An error and its causes in one sentence.

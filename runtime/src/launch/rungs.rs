@@ -2,6 +2,7 @@
 
 use std::os::fd::RawFd;
 
+use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;
 use nix::sys::signal::SigSet;
@@ -125,7 +126,11 @@ pub fn successor(first: &Child, number: i32) -> Result<Child, Error> {
     // Nobody else reaps our child, so the number is still its own.
     let pid = Pid::from_raw(number);
     let pidfd = pidfd_open(pid).map_err(|errno| step("open the process in the container", errno));
-    wait(&first.pidfd).map_err(|errno| step("wait for the process that joins", errno))?;
+    match wait(&first.pidfd) {
+        // Gone, and systemd's child.
+        Ok(_) | Err(Errno::ECHILD) => {}
+        Err(errno) => return Err(step("wait for the process that joins", errno)),
+    }
     Ok(Child {
         pid,
         pidfd: pidfd?,

@@ -21,6 +21,7 @@ const CONFIG: &str = "config.json";
 const START: &str = "start";
 const OUTCOME: &str = "outcome";
 const CGROUP: &str = "cgroup";
+const NOTIFY: &str = "notify";
 
 /// All records below one root.
 #[derive(Clone, Debug)]
@@ -98,6 +99,11 @@ impl Registry {
         }
     }
 
+    /// Where the socket for a program's messages to systemd will be.
+    pub fn notify_socket(&self, id: &Id) -> PathBuf {
+        self.dir(id).join(NOTIFY)
+    }
+
     /// Names of all records, sorted.
     pub fn ids(&self) -> Result<Vec<Id>, Error> {
         let entries = match std::fs::read_dir(&self.root) {
@@ -159,6 +165,11 @@ impl Claim {
     pub fn has_state(&self) -> bool {
         // On a disk that lost its power the name can be there before the text.
         std::fs::metadata(self.dir.join(STATE)).is_ok_and(|found| found.len() > 0)
+    }
+
+    /// Where the socket for the program's messages to systemd is.
+    pub fn notify_socket(&self) -> PathBuf {
+        self.dir.join(NOTIFY)
     }
 
     /// Writes the record: once, and whole.
@@ -242,7 +253,7 @@ impl Claim {
     /// Forgets what is recorded, and keeps the claim.
     pub fn clear(&self) -> Result<(), Error> {
         // The state goes first: without it the rest is leftovers.
-        let rest = [START, OUTCOME, CONFIG, CGROUP, "state.json.new"];
+        let rest = [START, OUTCOME, CONFIG, CGROUP, NOTIFY, "state.json.new"];
         for name in [STATE].iter().chain(rest.iter()) {
             let path = self.dir.join(name);
             match std::fs::remove_file(&path) {

@@ -91,15 +91,16 @@ pub fn receive(socket: impl AsFd, bytes: &mut [u8]) -> nix::Result<(usize, Optio
         MsgFlags::MSG_CMSG_CLOEXEC,
     )?;
     for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(numbers) = control
-            && let Some(number) = numbers.first()
-        {
-            // SAFETY: the kernel has just made this descriptor for us alone.
-            return Ok((
-                message.bytes,
-                Some(unsafe { OwnedFd::from_raw_fd(*number) }),
-            ));
+        if let ControlMessageOwned::ScmRights(numbers) = control {
+            return Ok((message.bytes, own(numbers).into_iter().next()));
         }
     }
     Ok((message.bytes, None))
+}
+
+/// Descriptors that came with a message, as `recvmsg` has just told their numbers.
+pub fn own(numbers: Vec<RawFd>) -> Vec<OwnedFd> {
+    // SAFETY: the kernel has made each of them with the message, for us alone.
+    let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
+    numbers.into_iter().map(own).collect()
 }

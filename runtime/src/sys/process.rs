@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
@@ -81,7 +82,7 @@ impl std::fmt::Display for End {
     }
 }
 
-/// Waits for the end of a child of ours.
+/// Waits for the end of a process. ECHILD, but only then, if it is no child of ours.
 pub fn wait(pidfd: impl AsFd) -> nix::Result<End> {
     loop {
         // SAFETY: siginfo_t is plain data that the call fills in.
@@ -98,6 +99,7 @@ pub fn wait(pidfd: impl AsFd) -> nix::Result<End> {
         };
         match Errno::result(result) {
             Err(Errno::EINTR) => continue,
+            Err(Errno::ECHILD) => return await_end(&pidfd).and(Err(Errno::ECHILD)),
             Err(errno) => return Err(errno),
             Ok(_) => {
                 // SAFETY: waitid succeeded, so the SIGCHLD member of the union is the valid one.
@@ -107,6 +109,17 @@ pub fn wait(pidfd: impl AsFd) -> nix::Result<End> {
                     _ => End::Killed(status),
                 });
             }
+        }
+    }
+}
+
+/// Waits for the end of a process that is somebody else's child, whose status is theirs.
+pub fn await_end(pidfd: impl AsFd) -> nix::Result<()> {
+    loop {
+        let mut watched = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut watched, PollTimeout::NONE) {
+            Err(Errno::EINTR) => {}
+            other => return other.map(drop),
         }
     }
 }

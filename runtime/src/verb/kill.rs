@@ -66,7 +66,7 @@ fn signal_others(state: &State, signal: i32) -> usize {
 }
 
 /// `9`, `KILL`, `SIGKILL`, `sigkill`, `RTMIN+3`; `0` asks whether it could be sent one.
-fn parse(text: &str) -> Result<i32> {
+pub fn parse(text: &str) -> Result<i32> {
     let upper = text.to_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let real_time = |base: i32, rest: &str| match rest {

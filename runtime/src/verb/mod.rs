@@ -6,6 +6,7 @@ mod delete;
 mod events;
 mod exec;
 mod features;
+mod halt;
 mod kill;
 mod list;
 mod pause;
@@ -60,6 +61,7 @@ pub fn dispatch(cli: &Cli, passed: Passed, log: &Log) -> Result<u8> {
         Verb::Start(args) => start::start(&tools, &args.id),
         Verb::State(args) => state::state(&tools, &args.id),
         Verb::Kill(args) => kill::kill(&tools, args),
+        Verb::Halt(args) => halt::halt(&tools, args),
         Verb::Delete(args) => delete::delete(&tools, args),
         Verb::Ps(args) => ps::ps(&tools, args),
         Verb::Pause(args) => pause::pause(&tools, &args.id),
@@ -86,6 +88,7 @@ fn request(tools: &Tools, args: &CreateArgs, passed: Passed, start: StartedBy) -
         id: Id::parse(&args.id)?,
         bundle: args.bundle.clone(),
         start,
+        manager: None,
         handles: Handles {
             pid_file: args.pid_file.clone(),
             pidfd_socket: args.pidfd_socket.clone(),
@@ -104,9 +107,9 @@ fn request(tools: &Tools, args: &CreateArgs, passed: Passed, start: StartedBy) -
 
 /// Makes a container of which only the start is missing.
 fn make(tools: &Tools, request: Request) -> Result<Waiting, launch::Error> {
-    let prepared = launch::prepare(request)?;
+    let prepared = launch::prepare(&tools.registry, request)?;
     remark(tools.log, prepared.remarks());
-    launch::create(&tools.registry, &prepared)
+    launch::create(&tools.registry, prepared)
 }
 
 /// What a plan has to say beside its success.

@@ -6,6 +6,7 @@ use super::Tools;
 use crate::cli::RunArgs;
 use crate::inside::Passed;
 use crate::launch::{self, StartedBy, Waiting, supervise};
+use crate::manager::Manager;
 use crate::record::{Error, Id};
 use crate::report;
 
@@ -16,11 +17,15 @@ pub fn run(tools: &Tools, args: &RunArgs, passed: Passed) -> Result<u8> {
     } else {
         StartedBy::UsInForeground
     };
-    let request = super::request(tools, &args.create, passed, start)?;
+    let mut request = super::request(tools, &args.create, passed, start)?;
     let id = request.id.clone();
     let told = || format!("cannot run container '{}'", id.as_str());
+    request.manager = Manager::of_this_process().with_context(told)?;
     let waiting = super::make(tools, request).with_context(told)?;
     if let Err(error) = waiting.start() {
+        if waiting.is_handed_over() {
+            return Err(error).with_context(told);
+        }
         waiting.kill();
         if let Some(path) = &args.create.pid_file {
             // It names a process that never was the payload.
@@ -29,7 +34,7 @@ pub fn run(tools: &Tools, args: &RunArgs, passed: Passed) -> Result<u8> {
         forget(tools, &id, &waiting)?;
         return Err(error).with_context(told);
     }
-    if args.detach {
+    if waiting.start == StartedBy::UsAndLeave {
         return Ok(0);
     }
     let end = supervise(&waiting.child, waiting.terminal.as_ref()).with_context(told)?;
