@@ -6,6 +6,8 @@
 //! starts something else is left to its author. The added lines stand in `unit-templates/`; a
 //! line whose variable has no value here is left out.
 
+use std::path::Path;
+
 use super::exec::ExecForm;
 use super::quote::quote;
 use super::template::{Template, Values};
@@ -79,17 +81,79 @@ pub(super) fn calls_us(unit: &UnitFile, exec_start: &str) -> bool {
     }
 }
 
-/// What the unit leaves open and sysc decides. `notify`, `oneshot`, `dbus` and `idle` are the
-/// image's own ways of being ready and stay as they are.
+/// What the unit leaves open and sysc decides.
 fn settings(unit: &UnitFile, values: &Values, form: ExecForm, stop_signal: Option<&str>) -> Values {
+    let states = |key: &str| unit.last("Service", key).is_some();
+    let mut added = match is_ours(&values["RUNTIME"]) {
+        true => handed_over(unit, values, stop_signal),
+        false => watched_by_number(unit, values, form),
+    };
+    if let Some(signal) = stop_signal.filter(|_| !states("KillSignal")) {
+        added.insert("KILL_SIGNAL".to_owned(), signal.to_owned());
+    }
+    added
+}
+
+/// Whether the runtime is the one that becomes the service itself.
+fn is_ours(runtime: &str) -> bool {
+    Path::new(runtime).file_name() == Some("sysc-runtime".as_ref())
+}
+
+/// Any type that says nothing of the program's readiness is `notify`, and the runtime says READY in
+/// the program's place. `notify` is the program's own word, for which it gets a filtered socket: that
+/// is not the main process, so all may speak. `oneshot`, `dbus` and `idle` stay, for systemd sees by
+/// itself when they are ready; only who the main process is must be told.
+fn handed_over(unit: &UnitFile, values: &Values, stop_signal: Option<&str>) -> Values {
+    let last = |key: &str| unit.last("Service", key);
+    let (kind, access, ready) = match last("Type") {
+        None | Some("simple" | "exec" | "forking") => (Some("notify"), "main", "runtime"),
+        Some("notify" | "notify-reload") => (None, "all", "payload"),
+        Some(_) => (None, "main", "systemd"),
+    };
+    let mut added = Values::new();
+    let mut add = |name: &str, value: &str| added.insert(name.to_owned(), value.to_owned());
+    if let Some(kind) = kind {
+        add("TYPE", kind);
+    }
+    add("READY", ready);
+    if ready == "payload" || last("NotifyAccess").is_none_or(|access| access == "none") {
+        add("NOTIFY_ACCESS", access);
+    }
+    let says_more =
+        last("Type") == Some("notify-reload") || last("FileDescriptorStoreMax").is_some();
+    if ready == "payload" && says_more {
+        add("MORE", "more");
+    }
+    if last("KillMode").is_none() {
+        add("KILL_MODE", "mixed");
+    }
+    // The first process of a PID namespace hears no SIGABRT without a handler: then it is a hung
+    // service for that much longer.
+    if last("WatchdogSec").is_some() && last("TimeoutAbortSec").is_none() {
+        add("ABORT", "10s");
+    }
+    // One that signals and returns would have the program hear its stop signal twice.
+    let stops = unit.all("Service", "ExecStop");
+    if !stops.is_empty() && stops.iter().all(|stop| *stop == values["EXEC_STOP"]) {
+        add("NO_STOP", "");
+    }
+    let (runtime, name) = (&values["RUNTIME"], &values["NAME"]);
+    let signal = last("KillSignal").or(stop_signal).unwrap_or("SIGTERM");
+    add("HALT", &format!("{runtime} halt '{name}' {signal}"));
+    add("DELETE", &format!("{runtime} delete --force '{name}'"));
+    added
+}
+
+/// With any other runtime. `run -d` ends when the payload runs: any other type would end the unit
+/// with it, and `forking` without a PID file guesses the main process. `notify`, `oneshot`, `dbus` and
+/// `idle` are the image's own ways of being ready and stay as they are.
+fn watched_by_number(unit: &UnitFile, values: &Values, form: ExecForm) -> Values {
     let kind = unit.last("Service", "Type");
     let left_to_us = matches!(kind, None | Some("simple" | "exec"));
     let forking = kind == Some("forking");
     let states = |key: &str| unit.last("Service", key).is_some();
     let mut added = Values::new();
     let mut add = |name: &str, value: &str| added.insert(name.to_owned(), value.to_owned());
-    // `run -d` ends when the payload runs: any other type would end the unit with it, and
-    // `forking` without a PID file guesses the main process.
     if form == ExecForm::PidFile && left_to_us {
         add("TYPE", "forking");
     }
@@ -98,9 +162,6 @@ fn settings(unit: &UnitFile, values: &Values, form: ExecForm, stop_signal: Optio
     }
     if (left_to_us || forking) && !states("KillMode") {
         add("KILL_MODE", "mixed");
-    }
-    if let Some(signal) = stop_signal.filter(|_| !states("KillSignal")) {
-        add("KILL_SIGNAL", signal);
     }
     added
 }
@@ -123,18 +184,30 @@ mod tests {
     use super::*;
 
     const START: &str = "/usr/bin/sysc-runtime run 'box'";
+    const OURS: &str = "/usr/bin/sysc-runtime";
 
     /// The unit as completed, for a template of either form with these lines in `[Service]`.
     fn completed(form: ExecForm, lines: &str, stop_signal: Option<&str>) -> UnitFile {
-        UnitFile::parse(&completed_text(form, lines, stop_signal))
+        UnitFile::parse(&completed_text(form, lines, stop_signal, OURS))
     }
 
-    fn completed_text(form: ExecForm, lines: &str, stop_signal: Option<&str>) -> String {
+    fn completed_text(
+        form: ExecForm,
+        lines: &str,
+        stop_signal: Option<&str>,
+        runtime: &str,
+    ) -> String {
         let ask = Ask::new("box");
-        let values = Values::from([
-            ("EXEC_START".to_owned(), START.to_owned()),
-            ("PIDFILE".to_owned(), "/run/container-box.pid".to_owned()),
-        ]);
+        let values = Values::from(
+            [
+                ("EXEC_START", START),
+                ("EXEC_STOP", "/usr/bin/sysc-runtime kill 'box'"),
+                ("NAME", "box"),
+                ("PIDFILE", "/run/container-box.pid"),
+                ("RUNTIME", runtime),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
         let rendered = format!("[Service]\n{lines}");
         complete(&rendered, &ask.request(), &values, form, stop_signal).unwrap()
     }
@@ -179,7 +252,88 @@ mod tests {
 
     /// Form, Type of the image; Type, PIDFile and KillMode in the end.
     #[test]
-    fn type_is_ours_only_where_the_image_leaves_it_to_us() {
+    fn who_says_ready_follows_from_the_type() {
+        let (mixed, main) = (Some("mixed"), Some("main"));
+        let cases = [
+            ("", "notify", main, "runtime"),
+            ("Type=simple", "notify", main, "runtime"),
+            ("Type=exec", "notify", main, "runtime"),
+            ("Type=forking\nPIDFile=/x", "notify", main, "runtime"),
+            ("Type=notify", "notify", Some("all"), "payload"),
+            (
+                "Type=notify\nNotifyAccess=main",
+                "notify",
+                Some("all"),
+                "payload",
+            ),
+            (
+                "Type=notify-reload",
+                "notify-reload",
+                Some("all"),
+                "payload",
+            ),
+            ("Type=oneshot", "oneshot", main, "systemd"),
+            ("Type=dbus", "dbus", main, "systemd"),
+            ("Type=idle", "idle", main, "systemd"),
+            ("NotifyAccess=exec", "notify", Some("exec"), "runtime"),
+            ("NotifyAccess=none", "notify", main, "runtime"),
+        ];
+        for (lines, kind, access, ready) in cases {
+            let unit = completed(
+                ExecForm::PidFile,
+                &format!("ExecStart={START}\n{lines}\n"),
+                None,
+            );
+            let found = ["Type", "NotifyAccess", "KillMode"].map(|key| unit.last("Service", key));
+            assert_eq!(found, [Some(kind), access, mixed], "{lines}");
+            let said = format!("SYSC_READY={ready}");
+            assert_eq!(unit.all("Service", "Environment")[0], said, "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_filter_stays_where_the_program_has_more_to_say() {
+        let more = [
+            "Type=notify-reload",
+            "Type=notify\nFileDescriptorStoreMax=2",
+        ];
+        for (lines, stays) in [(more[0], true), (more[1], true), ("Type=notify", false)] {
+            let unit = completed(
+                ExecForm::PidFile,
+                &format!("ExecStart={START}\n{lines}\n"),
+                None,
+            );
+            let found = unit
+                .all("Service", "Environment")
+                .contains(&"SYSC_NOTIFY=more");
+            assert_eq!(found, stays, "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_stop_signals_once_and_something_cleans_up() {
+        let halt = "-/usr/bin/sysc-runtime halt 'box' SIGTERM";
+        let kill = "/usr/bin/sysc-runtime kill 'box'";
+        let cases: [(String, Vec<&str>); 3] = [
+            (String::new(), vec![halt]),
+            (format!("ExecStop={kill}"), vec![halt]),
+            ("ExecStop=/bin/bye".to_owned(), vec!["/bin/bye", halt]),
+        ];
+        for (lines, stops) in cases {
+            let lines = format!("ExecStart={START}\nExecStopPost=/bin/own\n{lines}\n");
+            let unit = completed(ExecForm::Foreground, &lines, None);
+            assert_eq!(unit.all("Service", "ExecStop"), stops, "{lines}");
+            let delete = "-/usr/bin/sysc-runtime delete --force 'box'";
+            assert_eq!(unit.all("Service", "ExecStopPost"), ["/bin/own", delete]);
+        }
+        let lines = format!("ExecStart={START}\nKillSignal=SIGRTMIN+3\n");
+        let unit = completed(ExecForm::Foreground, &lines, Some("SIGINT"));
+        let halt = "-/usr/bin/sysc-runtime halt 'box' SIGRTMIN+3";
+        assert_eq!(unit.last("Service", "ExecStop"), Some(halt));
+    }
+
+    #[test]
+    fn with_another_runtime_type_is_ours_only_where_the_image_leaves_it_to_us() {
         use ExecForm::{Foreground, PidFile};
         let pid = Some("/run/container-box.pid");
         let mixed = Some("mixed");
@@ -207,7 +361,8 @@ mod tests {
             (Foreground, "KillMode=process", None, None, Some("process")),
         ];
         for (form, lines, kind, pid_file, kill_mode) in cases {
-            let unit = completed(form, &format!("ExecStart={START}\n{lines}\n"), None);
+            let lines = format!("ExecStart={START}\n{lines}\n");
+            let unit = UnitFile::parse(&completed_text(form, &lines, None, "/usr/bin/runc"));
             let found = ["Type", "PIDFile", "KillMode"].map(|key| unit.last("Service", key));
             assert_eq!(found, [kind, pid_file, kill_mode], "{form:?} {lines}");
         }
@@ -280,7 +435,8 @@ mod tests {
 
     #[test]
     fn lines_without_a_value_are_left_out_whole() {
-        let text = completed_text(ExecForm::Foreground, &format!("ExecStart={START}\n"), None);
+        let lines = format!("ExecStart={START}\n");
+        let text = completed_text(ExecForm::Foreground, &lines, None, "/usr/bin/crun");
         assert!(!text.contains('$') && !text.contains("Type=") && !text.contains("PIDFile="));
         assert!(
             text.ends_with("SyslogIdentifier=box\nKillMode=mixed\n"),

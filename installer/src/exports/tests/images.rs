@@ -156,9 +156,9 @@ fn etcd_is_rendered() {
     );
     assert_eq!(
         unit.last("Service", "ExecStop"),
-        Some("/usr/bin/sysc-runtime kill 'etcd'")
+        Some("-/usr/bin/sysc-runtime halt 'etcd' SIGTERM")
     );
-    assert_eq!(unit.last("Service", "Type"), None);
+    assert_eq!(unit.last("Service", "Type"), Some("notify"));
     assert_eq!(unit.last("Unit", "X-Sysc-Generation"), Some("etcd/7"));
     assert_eq!(
         rendered.tmpfiles.as_deref(),
@@ -192,7 +192,8 @@ fn flannel_says_itself_when_it_is_ready() {
     let unit = unit(&rendered);
     assert_eq!(unit.last("Service", "Type"), Some("notify"));
     assert_eq!(unit.last("Service", "SyslogIdentifier"), Some("etcd"));
-    assert_eq!(unit.last("Service", "KillMode"), None);
+    let said = unit.all("Service", "Environment");
+    assert!(said.contains(&"SYSC_READY=payload"), "{said:?}");
     let pre = unit.last("Service", "ExecStartPre").unwrap();
     assert_eq!(pre, "/bin/bash -c 'echo $(date) > /run/when'");
     let tmpfiles = rendered.tmpfiles.unwrap();
@@ -246,7 +247,7 @@ fn t11_an_ordinary_image_gets_configuration_unit_and_folders() {
     );
     assert_eq!(
         setting("Type"),
-        Some("forking"),
+        Some("notify"),
         "it must not end when the runtime does"
     );
     assert_eq!(setting("PIDFile"), Some("/run/container-web.pid"));
