@@ -38,8 +38,9 @@ check: deps cargo ## formatting and lints
 unit: deps cargo ## tests of the two crates; those that say so in their name need root
 	cargo test -p sysc -p sysc-runtime
 
-soak: deps cargo ## ten thousand starts, thousands of kills; some twenty minutes
+soak: deps build ## ten thousand starts, thousands of kills, thousands of services; some forty minutes
 	SYSC_SOAK=34 cargo test -p sysc-runtime --test soak_root -- --nocapture --test-threads=1
+	SYSC_SOAK=56 SYSC_BIN=$(DIST) cargo test -p sysc-tests --test handover_root no_result -- --nocapture --test-threads=1
 
 fuzz: cargo ## five minutes for each target; needs a nightly toolchain and cargo-fuzz
 	cd runtime && for target in config mount_options; do cargo +nightly fuzz run $$target -- -max_total_time=300 || exit 1; done

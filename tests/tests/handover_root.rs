@@ -335,3 +335,64 @@ fn credentials_are_seen_and_cannot_be_written() -> Result<()> {
     ensure!(said.contains("at /run/host/credentials"), "{said}");
     Ok(())
 }
+
+/// Sockets that systemd listens on for the service.
+#[test]
+fn a_service_is_started_by_its_socket() -> Result<()> {
+    let host = Host::boot(Suite::Bookworm)?;
+    let machine = &host.machine;
+    let program = "test \"$LISTEN_PID\" = $$ || echo wrong number; echo $LISTEN_FDS $LISTEN_FDNAMES; \
+        read line <&3; echo \"got $line\"";
+    host.service("called", RUNTIME_READY, program)?;
+    let socket = "[Socket]\nListenFIFO=/run/calls\nFileDescriptorName=calls\n";
+    std::fs::write(machine.path("/etc/systemd/system/called.socket"), socket)?;
+    machine
+        .sh("systemctl daemon-reload; systemctl start called.socket; echo hello > /run/calls")?;
+    machine.until("it has answered", || {
+        Ok(machine.journal("called")?.contains("got hello"))
+    })?;
+    machine.ok(&["systemctl", "stop", "called.socket", "called"])?;
+    let said = machine.journal("called")?;
+    ensure!(
+        said.contains("1 calls\n") && !said.contains("wrong"),
+        "{said}"
+    );
+    host.nothing_left("called")
+}
+
+/// A start that is stopped, and one whose runtime is killed on the way, leave nothing.
+#[test]
+fn a_start_that_is_cut_off_leaves_nothing() -> Result<()> {
+    let host = Host::boot(Suite::Bookworm)?;
+    let machine = &host.machine;
+    host.configured("slow", RUNTIME_READY, "exec sleep 1000", |config| {
+        config["hooks"] =
+            json!({"createRuntime": [{"path": "/usr/bin/sleep", "args": ["sleep", "3"]}]});
+    })?;
+    let begin = || -> Result<(String, String)> {
+        machine.ok(&["systemctl", "start", "--no-block", "slow"])?;
+        machine.until("systemd knows the container", || {
+            Ok(machine.run(&["pgrep", "-x", "sleep"])?.status == 0)
+        })?;
+        let main = machine.property("slow", "MainPID")?;
+        let all = machine.ok(&["pgrep", "-x", "sysc-runtime"])?;
+        let runtime = all
+            .lines()
+            .find(|pid| *pid != main)
+            .context("the runtime has gone")?;
+        Ok((main, runtime.to_owned()))
+    };
+    begin()?;
+    machine.ok(&["systemctl", "stop", "slow"])?;
+    assert_eq!(machine.property("slow", "ActiveState")?, "inactive");
+    host.nothing_left("slow")?;
+
+    let (main, runtime) = begin()?;
+    ensure!(main != runtime);
+    machine.ok(&["kill", "-KILL", &runtime])?;
+    let [state, ..] = host.end_of("slow")?;
+    assert_eq!(state, "failed");
+    host.nothing_left("slow")?;
+    ensure!(!machine.ok(&["ps", "-eo", "comm="])?.contains("sysc"));
+    Ok(())
+}

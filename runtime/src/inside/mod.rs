@@ -40,6 +40,7 @@ use crate::manager;
 use crate::plan::{DEFAULT_UMASK, Payload, Plan};
 use crate::record::HookState;
 use crate::sys::clone::spawn;
+use crate::sys::signals::end_well_on_request;
 
 use seccomp::Moment;
 
@@ -323,6 +324,10 @@ fn send_inside(payload: &Payload, target: &Target, child: &Child) -> Result<(), 
 fn begin(payload: &Payload, child: &Child, keep: &[RawFd]) -> Result<(), Error> {
     crate::sys::signals::reset_for_payload().map_err(|errno| failed("reset signals", errno))?;
     child.close_the_rest(keep).map_err(closing_failed)?;
+    if child.is_service {
+        // systemd may stop the service before there is a program that could hear it.
+        end_well_on_request().map_err(|errno| failed("listen to signals", errno))?;
+    }
     // Mount points that are made have the modes that are asked for.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(DEFAULT_UMASK));
     match child.unprivileged {

@@ -123,7 +123,10 @@ fn undo(
     if request.is_handed_over() {
         // With the child's end systemd ends us, before we have told why. When we leave it ends by
         // itself, and the unit's `delete` does the rest.
-        return error;
+        return match error {
+            Error::Died(_) => Error::Died("systemd has its status".to_owned()),
+            error => error,
+        };
     }
     let end = kill_child(&child);
     if let Some(home) = home {
