@@ -1,8 +1,9 @@
 //! Our side of the clone.
 //!
-//! In: a [`Request`]. Out: first a [`Prepared`] one, then a [`Waiting`] container, set up and recorded, whose payload is held before
-//! its exec. This room sees the host and never a path inside the container. Whatever fails here is
-//! undone here: no process, cgroup or record is left.
+//! In: a [`Request`]. Out: first a [`Prepared`] one, of which nothing is made; then a [`Waiting`]
+//! container, set up and recorded, whose payload is held before its exec. This room sees the host and
+//! never a path inside the container. Whatever fails here is undone here: no process, cgroup or record
+//! is left.
 
 mod birth;
 mod clear;
