@@ -10,6 +10,7 @@
 //! `launch` sees the host, `inside` is the container's side of the clone. One path serves every
 //! verb. docs/RUNTIME.md draws a start step by step.
 
+pub mod advice;
 pub mod bundle;
 pub mod bus;
 pub mod cgroup;

@@ -9,7 +9,7 @@ use nix::unistd::{Gid, Uid, setgroups, sethostname, setresgid, setresuid, setsid
 
 use super::{Error, failed};
 use crate::plan::{Join, Plan};
-use crate::sys;
+use crate::{advice, sys};
 
 /// Enters or makes all that the clone could not. Returns where each cgroup hierarchy has us, which
 /// nobody in a cgroup namespace can tell any more.
@@ -40,13 +40,18 @@ pub fn enter(plan: &Plan) -> Result<String, Error> {
         loopback_up()?;
     }
     if let Some(name) = &plan.names.host {
-        sethostname(name).map_err(|errno| failed(format!("set hostname '{name}'"), errno))?;
+        sethostname(name)
+            .map_err(|errno| failed(format!("set hostname '{name}'"), named(errno)))?;
     }
     if let Some(name) = &plan.names.domain {
         sys::process::set_domain_name(name)
-            .map_err(|errno| failed(format!("set domainname '{name}'"), errno))?;
+            .map_err(|errno| failed(format!("set domainname '{name}'"), named(errno)))?;
     }
     Ok(cgroups)
+}
+
+fn named(errno: Errno) -> String {
+    format!("{errno}{}", advice::host_names(errno))
 }
 
 /// Whether we are in that namespace already: whoever went ahead entered what it could.

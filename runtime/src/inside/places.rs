@@ -10,6 +10,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use super::beneath::Links;
 use super::root::NewRoot;
+use crate::advice;
 
 /// What may be covered below a container's /proc: files that show a container its own share of the
 /// host, and nothing that the runtime itself relies on.
@@ -54,7 +55,13 @@ pub(super) fn plain_directory(root: &NewRoot, target: &Path) -> Result<OwnedFd, 
     root.beneath
         .make_dirs(target, Links::Refuse)
         .map_err(|errno| {
-            format!("it must be mounted on ordinary directory, without links on the way ({errno})")
+            let help = advice::look_up(errno);
+            match help {
+                "" => format!(
+                    "it must be mounted on ordinary directory, without links on the way ({errno})"
+                ),
+                help => format!("{errno}{help}"),
+            }
         })
 }
 
@@ -135,5 +142,5 @@ fn place_of(place: &OwnedFd) -> Result<PathBuf, Errno> {
 }
 
 fn text(errno: Errno) -> String {
-    errno.to_string()
+    format!("{errno}{}", advice::look_up(errno))
 }

@@ -10,6 +10,7 @@ use super::{
     Console, Ends, Error, Request, StartedBy, Waiting, host_mounts, idmap, kill_child, listener,
     netdevices, rungs, sources, step,
 };
+use crate::advice::{self, explained};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Nursery, Settled};
 use crate::inside::{self, StartGate, Task};
@@ -190,7 +191,8 @@ fn clone(
     let make = |flags| {
         let birthplace = birthplace.as_ref().map(AsFd::as_fd);
         spawn(flags | parent, birthplace, || inside::run(&task, inside))
-            .map_err(|errno| step("make the container's first process", errno))
+            .map_err(|errno| explained(errno, advice::namespaces(errno)))
+            .map_err(|error| step("make the container's first process", error))
     };
     let child = match ahead {
         Some(flags) => make(flags).and_then(|first| follow(namespaces, first, ladder)),

@@ -92,7 +92,7 @@ pub enum Error {
     #[error("{0}")]
     Inside(String),
     /// The child went away without a word.
-    #[error("the container's first process ended during set-up ({0})")]
+    #[error("the container's first process ended during set-up ({}){}", .0, crate::advice::ended(.0))]
     Died(String),
 }
 

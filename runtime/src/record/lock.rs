@@ -14,7 +14,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use super::{Error, Id, State, Status, failed};
-use crate::cgroup;
+use crate::{advice, cgroup};
 
 const STATE: &str = "state.json";
 const CONFIG: &str = "config.json";
@@ -52,12 +52,12 @@ impl Registry {
             .recursive(true)
             .mode(0o1700)
             .create(&self.root);
-        made.map_err(|source| failed("make", &self.root, source))?;
+        made.map_err(|source| failed("make", &self.root, advice::records(source)))?;
         let dir = self.dir(id);
         loop {
             match DirBuilder::new().mode(0o711).create(&dir) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                    return Err(failed("make", dir, error));
+                    return Err(failed("make", dir, advice::records(error)));
                 }
                 _ => {}
             }
