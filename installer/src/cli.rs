@@ -103,6 +103,13 @@ pub enum Verb {
     /// Images in the repository
     #[command(subcommand)]
     Images(Images),
+    /// Show what space is used for: by generation, shared, and what could be freed
+    Storage(Json),
+    /// Check every object, deployment and file on the host against its checksum
+    ///
+    /// Exit status 1 when something is damaged. What an administrator changed is told, and no
+    /// damage.
+    Verify(Verify),
 }
 
 /// Options of `sysc install`.
@@ -279,6 +286,17 @@ pub struct Recover {
     pub boot: bool,
 }
 
+/// Options of `sysc verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Text or JSON.
+    #[command(flatten)]
+    pub output: Json,
+    /// The containers; all, if none is named
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
 /// Options of `sysc history`.
 #[derive(Debug, Args)]
 pub struct History {
@@ -416,6 +434,10 @@ pub enum Images {
     /// List the images in the repository; `>` marks those that are installed
     #[command(visible_alias = "ls")]
     List(Json),
+    /// Free what nothing needs: layers of images that were replaced, and what cut pulls left
+    ///
+    /// What a generation that is kept stands on stays.
+    Prune,
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ points! {
     RefSync = "ref.sync",
     /// A ref is deleted.
     RefDelete = "ref.delete",
+    /// Objects that nothing needs are removed.
+    RepoPrune = "repo.prune",
     /// An object is linked, or a file made, in a deployment.
     TreeLink = "tree.link",
     /// systemd or one of its tools is told to do something.

@@ -23,5 +23,6 @@ pub use change::Change;
 pub use error::Error;
 pub use keep::{clean, evictable};
 pub use ledger::Ledger;
+pub use project::changed_on_host;
 pub use recover::{Recovered, boot, recover};
 pub use switch::{Done, Site, carry_on, choose};

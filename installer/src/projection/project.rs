@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::apply::{Hands, links, look};
-use super::plan::{Host, plan};
+use super::plan::{Found, Host, plan};
 use super::switch::Site;
 use super::want::Want;
 use super::{Change, Error, Ledger};
@@ -52,6 +52,17 @@ pub fn project(site: &Site, name: &ContainerName) -> Result<Vec<Change>, Error> 
     }
     .apply(&changes)?;
     Ok(changes)
+}
+
+/// The paths of `ledger` that are not as they were written; `true`: nothing is there at all.
+pub fn changed_on_host(ledger: &Ledger) -> Vec<(PathBuf, bool)> {
+    let difference = |(path, written): (&PathBuf, &Option<String>)| match (look(path), written) {
+        (Found::Nothing, _) => Some((path.clone(), true)),
+        (Found::Content(found), Some(written)) if found == *written => None,
+        (Found::Dir, None) => None,
+        _ => Some((path.clone(), false)),
+    };
+    ledger.files.iter().filter_map(difference).collect()
 }
 
 /// Nothing is to be done; told without reading a file of the deployment.

@@ -145,6 +145,15 @@ pub enum Error {
         #[source]
         source: glib::Error,
     },
+    /// What nothing needs could not be removed.
+    #[error("cannot prune the repository '{path}'")]
+    Prune {
+        /// The repository.
+        path: PathBuf,
+        /// libostree's reason.
+        #[source]
+        source: glib::Error,
+    },
     /// Refs could not be read.
     #[error("cannot read the refs of the repository '{path}'")]
     Refs {

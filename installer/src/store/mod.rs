@@ -39,6 +39,7 @@ mod merge;
 mod name;
 mod object;
 mod pax;
+mod prune;
 mod publish;
 mod read;
 mod record;
@@ -46,6 +47,7 @@ mod refs;
 mod repo;
 mod sparse;
 pub mod tree;
+mod verify;
 mod walk;
 mod write;
 
@@ -56,7 +58,9 @@ pub use images::{StoredImage, StoredLayer};
 pub use import::Imported;
 pub use materialise::Materialised;
 pub use name::BadName;
+pub use prune::{Objects, Pruned, objects};
 pub use tree::Tree;
+pub use verify::{Damage, Verified};
 
 /// An OSTree repository in which files can be hard-linked. Holds no open handle.
 #[derive(Clone, Debug)]

@@ -24,10 +24,12 @@ mod rollback;
 mod run;
 mod session;
 mod status;
+mod storage;
 mod switch;
 mod uninstall;
 mod update;
 mod values;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -66,6 +68,9 @@ fn ours(cli: Cli, session: Session) -> anyhow::Result<ExitCode> {
         Verb::List(options) => list::run(&options, &session),
         Verb::Status(options) => status::run(&options, &session),
         Verb::Logs(options) => logs::run(&options, &session),
+        Verb::Images(Images::Prune) => storage::prune(&session),
+        Verb::Storage(options) => storage::run(&options, &session),
+        Verb::Verify(options) => verify::run(&options, &session),
         Verb::Images(Images::List(options)) => images::list(&options, &session),
     }
 }

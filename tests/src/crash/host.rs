@@ -57,6 +57,12 @@ impl Host {
                 format!("{install}; sysc update --stage --rebase oci:/root/box2 box >/dev/null")
             }
             Base::Updated => format!("{install}; {update}"),
+            // The commit of the image goes with its name, and so do its layers, if pruned.
+            Base::Unneeded => format!(
+                "{install}; {update}; repo=$A/.storage/ostree; \
+                 for ref in $(ostree --repo=$repo refs --list ociimage); do case $ref in \
+                 *box2*) ;; *box_*) ostree --repo=$repo refs --delete $ref;; esac; done"
+            ),
             // The first change that a switch makes to the running host comes after its link.
             Base::Committed => format!(
                 "{install}; sysc update --stage --rebase oci:/root/box2 box >/dev/null; \

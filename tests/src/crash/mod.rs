@@ -88,11 +88,10 @@ fn walk_one(
     tell: &mut impl FnMut(&str),
 ) -> Result<()> {
     host.restore(scenario.base)?;
-    let before = host.state()?;
     let passed = host.run_whole(scenario.command)?;
     host.recover()?;
     let after = host.state()?;
-    ensure!(before != after, "nothing was changed:\n{before}");
+    ensure!(!passed.is_empty(), "nothing is done");
     let mut allowed = vec![after];
     for base in scenario.or {
         host.restore(*base)?;

@@ -11,6 +11,8 @@ pub enum Base {
     Staged,
     /// Version 2 runs, version 1 is kept, version 3 is to be had.
     Updated,
+    /// The same, and the name of version 1's image was forgotten: its layers are nobody's.
+    Unneeded,
     /// An update from 1 to 2 was killed just after its commit point.
     Committed,
     /// An installation was killed in the middle of its projection.
@@ -21,11 +23,12 @@ pub enum Base {
 
 impl Base {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Bare,
         Self::Running,
         Self::Staged,
         Self::Updated,
+        Self::Unneeded,
         Self::Committed,
         Self::HalfInstalled,
         Self::HalfGone,
@@ -89,6 +92,12 @@ pub const SCENARIOS: &[Scenario] = &[
         base: Base::Updated,
         command: &["uninstall", "box"],
         or: &[Base::Updated],
+    },
+    Scenario {
+        name: "prune",
+        base: Base::Unneeded,
+        command: &["images", "prune"],
+        or: &[Base::Unneeded],
     },
     Scenario {
         name: "recovery of an update",
