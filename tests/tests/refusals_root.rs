@@ -255,11 +255,3 @@ fn a_full_disk() -> Result<()> {
     );
     Ok(())
 }
-
-#[test]
-fn images_that_are_to_run_once() -> Result<()> {
-    let host = Watched::with(&good()?)?;
-    let config = json!({"Cmd": ["/bin/true"], "Labels": {"atomic.run": "once"}});
-    let image = Builder::new(config).layer(images::busybox_layer()?).build();
-    host.refuses_image(&image, "atomic.run=once")
-}

@@ -23,13 +23,17 @@ pub enum Error {
         source: FilesError,
     },
     /// A file that must be text is not.
-    #[error("'{file}' of the image is not UTF-8 text")]
+    #[error(
+        "'{file}' of the image is not UTF-8 text\nhelp: until the image is mended, --exports DIR can stand in for that file"
+    )]
     NotText {
         /// The path in the image.
         file: String,
     },
     /// manifest.json is not JSON.
-    #[error("'{file}' of the image is not valid JSON")]
+    #[error(
+        "'{file}' of the image is not valid JSON\nhelp: until the image is mended, --exports DIR can stand in for that file"
+    )]
     ManifestSyntax {
         /// The path in the image.
         file: &'static str,
@@ -38,7 +42,9 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// A key of manifest.json has the wrong type.
-    #[error("'{key}' in '{file}' of the image is {found}, and must be {expected}")]
+    #[error(
+        "'{key}' in '{file}' of the image is {found}, and must be {expected}\nhelp: until the image is mended, --exports DIR can stand in for that file"
+    )]
     ManifestType {
         /// The path in the image.
         file: &'static str,
@@ -64,7 +70,9 @@ pub enum Error {
     #[error(transparent)]
     UnknownVariables(#[from] UnknownVariables),
     /// `--set` without `=`.
-    #[error("--set wants NAME=VALUE, and '{text}' has no '='")]
+    #[error(
+        "'{text}' is not of the form NAME=VALUE\nhelp: 'sysc info IMAGE' lists an image's variables"
+    )]
     SetForm {
         /// What was given.
         text: String,
@@ -97,7 +105,9 @@ pub enum Error {
     #[error(transparent)]
     ConfigSyntax(#[from] Box<super::syntax::SyntaxError>),
     /// The configuration does not have the form that the runtime specification gives it.
-    #[error("'{field}' in '{file}' is not what the OCI runtime specification says: {problem}")]
+    #[error(
+        "'{field}' in '{file}' is not what the OCI runtime specification says: {problem}\nhelp: until the image is mended, --exports DIR can stand in for that file"
+    )]
     ConfigShape {
         /// What the configuration was made from.
         file: &'static str,
@@ -142,7 +152,9 @@ pub enum Error {
     )]
     NetworkOfImage,
     /// The image's user is not in the image.
-    #[error("the image runs as user '{user}': {problem}")]
+    #[error(
+        "the image runs as user '{user}': {problem}\nhelp: the image's own /etc/passwd and /etc/group must have it, or USER must be a number"
+    )]
     ImageUser {
         /// `User` of the image's configuration.
         user: String,

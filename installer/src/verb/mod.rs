@@ -5,6 +5,7 @@ mod atomic;
 mod building;
 mod choosing;
 mod display;
+mod hints;
 mod history;
 mod hold;
 mod image_files;

@@ -20,7 +20,7 @@ pub(super) fn given(options: &cli::Values) -> anyhow::Result<BTreeMap<String, St
         values.insert(name, value);
     }
     for text in &options.set_file {
-        let (name, path) = exports::parse_set(text).context("--set-file wants NAME=FILE")?;
+        let (name, path) = exports::parse_set(text).context("cannot understand --set-file")?;
         let value = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read the value of '{name}' from '{path}'"))?;
         let value = value.strip_suffix('\n').unwrap_or(&value);

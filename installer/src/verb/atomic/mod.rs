@@ -17,6 +17,7 @@ use anyhow::bail;
 use clap::Parser;
 use clap::error::ErrorKind;
 
+use super::hints::with_hint;
 use super::session::Session;
 use super::{info, install, pull, uninstall};
 use crate::cli::{self, Cli};
@@ -46,7 +47,9 @@ pub fn understand(arguments: &[OsString]) -> Result<Asked, clap::Error> {
         Err(error) if shown(&error) => Err(error),
         Err(error) => match atomic() {
             // What neither knows is told in our own words.
-            Ok(Asked::Atomic(asked)) if matches!(asked.verb, Verb::Other(_)) => Err(error),
+            Ok(Asked::Atomic(asked)) if matches!(asked.verb, Verb::Other(_)) => {
+                Err(with_hint(error))
+            }
             understood => understood.map_err(|_| error),
         },
     }
