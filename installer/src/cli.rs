@@ -34,8 +34,8 @@ Files:
   /var/lib/containers/atomic           deployments, and by default the OSTree repository
 
 Exit status: 0 done; 1 failed, and nothing was changed or left; 2 wrong usage;
-3 'status' of a container whose service is not running; 4 a new generation did not do and was
-taken back; 130 or 143 interrupted.";
+3 'status' of a container whose service is not running, 'adopt' with one that runs;
+4 a new generation did not do and was taken back; 130 or 143 interrupted.";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]

@@ -10,8 +10,8 @@ const ELSEWHERE: [(&[&str], &str); 10] = [
         "a container is a unit of systemd: 'systemctl VERB NAME'",
     ),
     (
-        &["log", "logs"],
-        "what a service says is in the journal: 'journalctl -u NAME'",
+        &["log", "journal"],
+        "'sysc logs NAME' shows what a service has said",
     ),
     (
         &["remove", "rm", "delete", "purge"],
