@@ -138,7 +138,11 @@ fn images_under_several_names() -> Result<()> {
     machine.ok(&["atomic", "images", "tag", &image, "second"])?;
     let refs = machine.sh("ls /var/lib/containers/atomic/.storage/ostree/refs/heads/ociimage")?;
     ensure!(refs.lines().any(|name| name == "second_3Alatest"), "{refs}");
-    machine.ok(&["atomic", "install", "--name", "web", "second"])?;
+    machine.ok(&["atomic", "install", "--name", "web", "ostree:second"])?;
+    let text = machine
+        .run(&["atomic", "install", "ostree:third"])?
+        .fails_with(1)?;
+    ensure!(text.contains("sysc pull third:latest"), "{text}");
     machine.sh("atomic images list | grep -q '^>'")?;
     machine.sh("atomic images list -a | grep -q '<none>'")?;
     let list = json(&machine, "atomic images list --json -f repo=SECOND")?;

@@ -25,6 +25,12 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// An image that is to be in the repository is not.
+    #[error("the image '{name}' is not in the repository\nhelp: fetch it with 'sysc pull {name}'")]
+    NotStored {
+        /// The image.
+        name: String,
+    },
     /// No container engine listens on this machine.
     #[error(
         "no container engine listens on {}\nhelp: start one, or name its socket in $DOCKER_HOST, as \

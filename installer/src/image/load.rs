@@ -61,6 +61,7 @@ impl Resolved {
 pub fn resolve(reference: &Reference, access: &Access) -> Result<Resolved, Error> {
     let stored = match reference {
         Reference::Registry(named) => return from_registries(named, access),
+        Reference::Repository(named) => return Err(Error::NotStored { name: named.name() }),
         Reference::Engine(named) => return from_engine(named, reference, access),
         Reference::Layout(stored)
         | Reference::OciArchive(stored)

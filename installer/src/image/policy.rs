@@ -96,6 +96,10 @@ impl Subject {
                 transport: "oci-archive",
                 scopes: path_scopes(stored),
             },
+            Reference::Repository(named) => Self {
+                transport: "ostree",
+                scopes: vec![named.name(), String::new()],
+            },
             Reference::Engine(named) => Self {
                 transport: "docker-daemon",
                 scopes: vec![named.name(), String::new()],

@@ -6,6 +6,7 @@
 //! oci:DIR[:REF]   oci-archive:FILE[:REF]                    an OCI image layout, or a tar of one
 //! docker-archive:FILE[:REF]   dockertar:/FILE[:REF]         what `docker save` writes
 //! docker:NAME[:TAG]   docker-daemon:NAME[:TAG]              an engine on this machine
+//! ostree:NAME[:TAG]                                         what the repository holds already
 //! ```
 //!
 //! `oci:` has two meanings by age. It is a layout when its path begins with `/` or `.` or is a
@@ -28,6 +29,8 @@ pub enum Reference {
     OciArchive(Stored),
     /// A tar file as `docker save` writes it.
     DockerArchive(Stored),
+    /// What the repository holds already; nobody is asked.
+    Repository(Named),
     /// An engine on this machine: Docker's, or podman's by the same protocol.
     Engine(Named),
 }
@@ -55,7 +58,7 @@ pub struct Stored {
 }
 
 /// Transports of other tools, refused by their names rather than taken for registries.
-const UNSUPPORTED: [&str; 5] = ["containers-storage", "dir", "ostree", "sif", "tarball"];
+const UNSUPPORTED: [&str; 4] = ["containers-storage", "dir", "sif", "tarball"];
 
 impl Reference {
     /// Understands `text`; relative paths count from the working directory.
@@ -87,6 +90,7 @@ impl Reference {
                 "docker" | "docker-daemon" if !rest.starts_with("//") => {
                     return Named::parse(rest).map(Self::Engine).map_err(fault);
                 }
+                "ostree" => return Named::parse(rest).map(Self::Repository).map_err(fault),
                 other if UNSUPPORTED.contains(&other) => {
                     return Err(fault(format!("the transport '{other}' is not supported")));
                 }
@@ -103,7 +107,9 @@ impl Reference {
     /// name of its own, which [`resolve`](super::resolve) finds out.
     pub fn name(&self) -> Option<String> {
         match self {
-            Self::Registry(named) | Self::Engine(named) => Some(named.name()),
+            Self::Registry(named) | Self::Engine(named) | Self::Repository(named) => {
+                Some(named.name())
+            }
             Self::Layout(_) | Self::OciArchive(_) | Self::DockerArchive(_) => None,
         }
     }
@@ -122,6 +128,7 @@ impl Reference {
             Self::OciArchive(stored) => format!("oci-archive:{stored}"),
             Self::DockerArchive(stored) => format!("docker-archive:{stored}"),
             Self::Engine(named) => format!("docker:{}", named.name()),
+            Self::Repository(named) => format!("ostree:{}", named.name()),
         }
     }
 }

@@ -13,6 +13,7 @@ fn an_engine_is_told_from_a_registry() {
     for (text, source) in [
         ("docker:busybox", "docker:busybox:latest"),
         ("docker-daemon:a/b:1", "docker:a/b:1"),
+        ("ostree:a", "ostree:a:latest"),
         ("docker://busybox:1", "busybox:1"),
     ] {
         let reference = parse(text).unwrap();
