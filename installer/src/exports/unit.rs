@@ -372,7 +372,17 @@ mod tests {
     #[test]
     fn w09_the_runtime_is_roots() {
         let ask = Ask::new("box");
-        let values = Values::from([("EXEC_START".to_owned(), START.to_owned())]);
+        let values = [
+            ("EXEC_START", START),
+            ("EXEC_STOP", ""),
+            ("NAME", "box"),
+            ("PIDFILE", "/run/container-box.pid"),
+            ("RUNTIME", "/usr/bin/sysc-runtime"),
+        ];
+        let values: Values = values
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         let complete = |lines: &str| {
             let text = format!("[Service]\n{lines}\n");
             complete(&text, &ask.request(), &values, ExecForm::Foreground, None)
