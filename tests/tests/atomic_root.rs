@@ -160,6 +160,8 @@ fn images_under_several_names() -> Result<()> {
         .run(&["atomic", "images", "delete", "second"])?
         .fails_with(1)?;
     ensure!(text.contains("in use"), "{text}");
+    machine.ok(&["atomic", "verify", "second"])?;
+    machine.ok(&["atomic", "images", "verify", "--storage", "ostree", "web"])?;
     machine.ok(&["atomic", "images", "delete", "-f", "second"])?;
     machine.ok(&["atomic", "uninstall", "web"])?;
     machine.ok(&[
@@ -171,6 +173,8 @@ fn images_under_several_names() -> Result<()> {
         &id[..12],
     ])?;
     assert_eq!(json(&machine, "atomic images list --json")?.len(), 0);
+    machine.ok(&["atomic", "images", "prune"])?;
+    assert_eq!(json(&machine, "atomic images list -a --json")?.len(), 0);
     machine
         .run(&["atomic", "images", "delete", "second"])?
         .fails_with(1)?;

@@ -11,6 +11,7 @@ use super::minute;
 use crate::cli;
 use crate::deployment::{Brief, ContainerName, Info, is_slot_of};
 use crate::host::Systemd;
+use crate::image::Reference;
 use crate::verb::list::state;
 use crate::verb::session::{self, Session, no_container};
 use crate::verb::uninstall;
@@ -151,6 +152,21 @@ pub(super) fn find(name: &str, session: &Session) -> anyhow::Result<ContainerNam
         }
     }
     Err(no_container(&asked))
+}
+
+/// The containers that were made from an image, or the one of that name.
+pub(super) fn of_image(image: &str, session: &Session) -> anyhow::Result<Vec<String>> {
+    if let Ok(name) = find(image, session) {
+        return Ok(vec![name.to_string()]);
+    }
+    let name = Reference::parse(image)?.name();
+    let mut names = Vec::new();
+    for (container, current) in session.deployments.containers()? {
+        if current.is_ok_and(|current| Some(current.info.image) == name) {
+            names.push(container.to_string());
+        }
+    }
+    Ok(names)
 }
 
 pub(super) fn delete(

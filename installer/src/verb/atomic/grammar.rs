@@ -95,6 +95,8 @@ pub enum Verb {
     Info(Image),
     /// The version label of an image.
     Version(Image),
+    /// Whether what is stored of an image is whole.
+    Verify(Image),
     /// Mount the files of a container or an image.
     Mount {
         /// Mount options.
@@ -292,6 +294,10 @@ pub enum Images {
         /// Its further name.
         target: String,
     },
+    /// Remove what no image and no container needs.
+    Prune,
+    /// Whether what is stored of an image is whole.
+    Verify(Image),
     /// Fetch newer ones.
     Update {
         /// Accepted, without effect.

@@ -108,6 +108,7 @@ pub(super) fn run(asked: Atomic, session: &Session) -> anyhow::Result<ExitCode> 
         Verb::Images(verb) => images(verb, session),
         Verb::Info(which) => show(which, session),
         Verb::Version(which) => version(&which, session),
+        Verb::Verify(which) => verify(&which, session),
         Verb::Mount { live: true, .. } => bail!("system containers do not support --live"),
         Verb::Mount {
             options,
@@ -169,6 +170,8 @@ fn images(verb: Images, session: &Session) -> anyhow::Result<ExitCode> {
             images::tag(&source, &target, session)
         }
         Images::Update { all, images, .. } => update_images(all, images, session),
+        Images::Prune => super::storage::prune(session),
+        Images::Verify(which) => verify(&which, session),
         Images::Info(which) => show(which, session),
         Images::Version(which) => version(&which, session),
     }
@@ -184,6 +187,14 @@ fn show(which: grammar::Image, session: &Session) -> anyhow::Result<ExitCode> {
 fn version(which: &grammar::Image, session: &Session) -> anyhow::Result<ExitCode> {
     only_ostree(&which.storage)?;
     images::version(&which.image, session)
+}
+
+/// What containers stand on of it: their trees, and through them the objects.
+fn verify(which: &grammar::Image, session: &Session) -> anyhow::Result<ExitCode> {
+    only_ostree(&which.storage)?;
+    let names = containers::of_image(&which.image, session)?;
+    let output = cli::Json { json: false };
+    super::verify::run(&cli::Verify { output, names }, session)
 }
 
 fn only_ostree(storage: &Storage) -> anyhow::Result<()> {
