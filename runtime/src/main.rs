@@ -6,6 +6,9 @@
 
 #![no_main]
 
+#[cfg(not(target_env = "gnu"))]
+compile_error!("the program's words come to std by what only the GNU C library does before main");
+
 use std::io::Write;
 
 use nix::libc;

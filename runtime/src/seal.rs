@@ -15,6 +15,7 @@ use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use libcontainer::syscall::Syscall;
@@ -40,7 +41,7 @@ pub fn seal() -> Result<()> {
         Ok(tree) => tree,
         // What is attached nowhere cannot be cloned: it may be our own clone. Nor can anything by
         // whoever may not mount.
-        Err(errno) if is_sealed() || (errno == Errno::EINVAL && is_read_only()) => {
+        Err(errno) if is_sealed() || (errno == Errno::EINVAL && is_clone()) => {
             // Else process lists show the number of a descriptor.
             return prctl::set_name(c"sysc-runtime").context("cannot set our own name");
         }
@@ -71,7 +72,7 @@ fn clone_of_mount() -> nix::Result<OwnedFd> {
     LinuxSyscall
         .mount_setattr(
             tree.as_fd(),
-            std::path::Path::new(""),
+            Path::new(""),
             flags::AT_EMPTY_PATH,
             &read_only,
             std::mem::size_of::<MountAttr>(),
@@ -80,8 +81,12 @@ fn clone_of_mount() -> nix::Result<OwnedFd> {
     Ok(tree)
 }
 
-fn is_read_only() -> bool {
-    statvfs(ITSELF).is_ok_and(|found| found.flags().contains(FsFlags::ST_RDONLY))
+/// Whether our file is on a read-only mount that is attached nowhere: there it has no path but that of
+/// the root of all that there is.
+fn is_clone() -> bool {
+    let is_read_only =
+        statvfs(ITSELF).is_ok_and(|found| found.flags().contains(FsFlags::ST_RDONLY));
+    is_read_only && std::fs::read_link(ITSELF).is_ok_and(|path| path == Path::new("/"))
 }
 
 /// Only a memfd has seals; whoever made this one, nobody can change it any more.

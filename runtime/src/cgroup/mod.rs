@@ -185,6 +185,11 @@ pub fn must_be_free(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Whether there is such a cgroup, in any hierarchy.
+pub fn exists(path: &Path) -> bool {
+    !places(path).is_empty()
+}
+
 /// Other limits, and other device rules if there are any, for a cgroup that was made. systemd is told
 /// first: what it writes by itself, we write again as it was said.
 pub fn change(
@@ -218,6 +223,8 @@ pub fn processes(path: &Path) -> Vec<Pid> {
             found.extend(
                 text.lines()
                     .filter_map(|line| line.parse().ok())
+                    // One of another PID namespace has no number here.
+                    .filter(|number| *number > 0)
                     .map(Pid::from_raw),
             );
         }
@@ -250,10 +257,23 @@ pub fn remove(path: &Path) -> Result<(), Error> {
             }
             // The kernel tells nobody when a version 1 cgroup has become empty.
             Some(_) => {
-                signal(path, Signal::SIGKILL);
+                kill_all(path, &left);
                 sleep(Duration::from_millis(2));
             }
         }
+    }
+}
+
+/// At once where the kernel can (Linux 5.14), so that no number changes hands and nothing outruns us.
+fn kill_all(path: &Path, directories: &[PathBuf]) {
+    let by_kernel = |directory: &PathBuf| {
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.write(true).open(directory.join("cgroup.kill"));
+        file.and_then(|mut file| std::io::Write::write_all(&mut file, b"1"))
+            .is_ok()
+    };
+    if !directories.iter().any(by_kernel) {
+        signal(path, Signal::SIGKILL);
     }
 }
 

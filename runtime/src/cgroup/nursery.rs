@@ -31,6 +31,12 @@ pub struct Settled {
 }
 
 impl Settled {
+    /// Whether all rules for devices come into force at once. With version 1 they come one by one, and
+    /// nothing is allowed before the first.
+    pub fn restricts_at_once(&self) -> bool {
+        self.seats.legacy("devices").is_none()
+    }
+
     /// Sets the rules for devices. That takes the kernel longer than all limits, and nothing uses a
     /// device before the payload.
     pub fn restrict(&self, rules: &DeviceRules) -> Result<(), Error> {

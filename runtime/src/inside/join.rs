@@ -25,7 +25,7 @@ pub struct Target {
 }
 
 impl Target {
-    pub(super) fn descriptors(&self) -> Vec<RawFd> {
+    pub(crate) fn descriptors(&self) -> Vec<RawFd> {
         let more = [&self.root, &self.cgroup].into_iter().flatten();
         let init = [self.init.as_raw_fd()].into_iter();
         init.chain(more.map(AsRawFd::as_raw_fd)).collect()
@@ -33,7 +33,7 @@ impl Target {
 
     /// All namespaces at once, so that the kernel judges each by what we were before the first; the
     /// user namespace comes before those that it owns. That of PIDs is felt by our children only.
-    pub(super) fn enter(&self) -> Result<(), Error> {
+    pub(crate) fn enter(&self) -> Result<(), Error> {
         if !self.kinds.is_empty() {
             setns(&self.init, self.kinds)
                 .map_err(|errno| failed("join the container's namespaces", errno))?;

@@ -70,14 +70,23 @@ pub fn give(
         Ok(home) => home,
         Err(error) => return Err(undo(plan, request, (child, None), &seen, error)),
     };
+    let at_once = home.as_ref().is_some_and(Settled::restricts_at_once);
+    let early = at_once && !plan.needs_devices();
     let meanwhile = |child: &Child| {
-        handover.name(child)?;
-        if let (Some(home), Cgroup::Own(own)) = (&home, &plan.cgroup) {
-            home.restrict(&own.devices)?;
+        // Where another process will go on, that one is named.
+        if plan.namespaces.join_last.is_none() {
+            handover.name(child)?;
+        }
+        if early {
+            restrict(plan, home.as_ref())?;
         }
         Ok(claim.keep_config(&bundle.text)?)
     };
     let made = bring_up(plan, &mut child, (&host_end, sources), &seen, meanwhile)
+        .and_then(|()| match early {
+            true => Ok(()),
+            false => restrict(plan, home.as_ref()),
+        })
         .and_then(|()| handover.complete(&child))
         .and_then(|()| record(bundle, plan, request, &child, home.as_ref()))
         .and_then(|state| {
@@ -106,10 +115,25 @@ fn prepare<'a>(plan: &'a Plan, claim: &Claim) -> Result<Option<Nursery<'a>>, Err
         return Ok(None);
     };
     if let Place::Path(path) = &own.place {
-        cgroup::must_be_free(path)?;
         claim.intend(path)?;
+        cgroup::must_be_free(path)?;
+        if cgroup::exists(path)
+            && let Some(other) = claim.other_with(path)
+        {
+            return Err(Error::Taken {
+                path: path.clone(),
+                other,
+            });
+        }
     }
     Ok(Some(Nursery::prepare(own)?))
+}
+
+fn restrict(plan: &Plan, home: Option<&Settled>) -> Result<(), Error> {
+    match (home, &plan.cgroup) {
+        (Some(home), Cgroup::Own(own)) => Ok(home.restrict(&own.devices)?),
+        _ => Ok(()),
+    }
 }
 
 /// Everything that was done for a container that will not be. The error may learn how the child
@@ -121,16 +145,11 @@ fn undo(
     seen: &HookState,
     error: Error,
 ) -> Error {
-    if request.is_handed_over() {
-        // With the child's end systemd ends us, before we have told why. When we leave it ends by
-        // itself, and the unit's `delete` does the rest.
-        return match error {
-            Error::Died(_) => Error::Died("systemd has its status".to_owned()),
-            error => error,
-        };
-    }
-    let end = kill_child(&child);
-    if let Some(home) = home {
+    // With the child's end systemd ends us, before we have told why. When we leave it ends by itself,
+    // and the unit's `delete` removes its cgroup.
+    let is_ours = !request.is_handed_over();
+    let end = is_ours.then(|| kill_child(&child)).flatten();
+    if let Some(home) = home.filter(|_| is_ours) {
         // What cannot be removed now is removed when the name is used again.
         let _ = home.made.remove();
     }
@@ -144,6 +163,7 @@ fn undo(
     );
     match (error, end) {
         (Error::Died(_), Some(end)) => Error::Died(end.to_string()),
+        (Error::Died(_), None) if !is_ours => Error::Died("systemd has its status".to_owned()),
         (error, _) => error,
     }
 }

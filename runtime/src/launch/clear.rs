@@ -90,7 +90,7 @@ pub fn is_ending(process: &ProcessId) -> bool {
     }
 }
 
-fn ends_within(pidfd: &OwnedFd, limit: Duration) -> nix::Result<bool> {
+pub(super) fn ends_within(pidfd: &OwnedFd, limit: Duration) -> nix::Result<bool> {
     let end = Instant::now() + limit;
     loop {
         let left = end.saturating_duration_since(Instant::now()).as_millis();

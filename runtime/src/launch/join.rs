@@ -104,7 +104,7 @@ fn birthplace(state: &State, visit: &Visit, target: &Target) -> Option<OwnedFd> 
 /// The child is all that there is to undo. The error may learn how it ended.
 fn undo(child: &Child, error: Error) -> Error {
     match (error, kill_child(child)) {
-        (Error::Died(_), Some(end)) => Error::Died(format!("{end:?}")),
+        (Error::Died(_), Some(end)) => Error::Died(end.to_string()),
         (error, _) => error,
     }
 }
@@ -122,7 +122,7 @@ impl Guest {
 }
 
 /// Takes hold of a container by its first process.
-fn find(init: &ProcessId) -> Result<Target, Error> {
+pub(super) fn find(init: &ProcessId) -> Result<Target, Error> {
     let pid = init.pid;
     let pidfd = pidfd_open(Pid::from_raw(pid))
         .map_err(|errno| step(format!("open the container's first process {pid}"), errno))?;

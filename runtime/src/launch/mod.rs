@@ -58,6 +58,17 @@ pub enum Error {
     /// The cgroup.
     #[error(transparent)]
     Cgroup(#[from] cgroup::Error),
+    /// It would be ended with the other.
+    #[error(
+        "cgroup '{path}' is that of container '{other}'\nhelp: give another linux.cgroupsPath, or \
+         delete that container"
+    )]
+    Taken {
+        /// From the root of the hierarchy.
+        path: PathBuf,
+        /// Who has it.
+        other: String,
+    },
     /// The class of service.
     #[error(transparent)]
     Resctrl(#[from] resctrl::Error),

@@ -3,69 +3,80 @@
 //! The first process of a PID namespace hears no signal from outside that it has no handler for, but
 //! SIGKILL, after which systemd would count the service as failed. What reboot(2) does in a PID
 //! namespace ends that process too, and it shows as ended by SIGINT, which is a clean end.
+//!
+//! Others in there see our process, and with CAP_SYS_PTRACE have all that it has: so it is born with
+//! nothing of the host, neither root nor descriptors nor namespaces, and with the one capability that it
+//! takes, of which a filter leaves what ends a PID namespace.
 
-use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::sched::{CloneFlags, setns};
+use nix::sched::CloneFlags;
+use nix::sys::prctl;
 use nix::sys::reboot::{RebootMode, reboot};
-use nix::unistd::Pid;
+use nix::unistd::getppid;
 
-use super::{Error, rungs, step};
+use super::clear::ends_within;
+use super::{Error, join, kill_child, rungs, step};
+use crate::plan;
 use crate::record::State;
+use crate::sys;
 use crate::sys::clone::spawn;
-use crate::sys::descriptors;
-use crate::sys::process::{End, await_end, pidfd_open, wait};
 
-/// The host's own PID namespace, on every kernel.
-const HOSTS: u64 = 0xefff_fffc;
-const OUR_NAMESPACE: &str = "/proc/self/ns/pid";
-/// Status of a helper that ended nothing.
-const REFUSED: i32 = 1;
+/// Who may trace can also kill or stop our process before it has done anything.
+const ATTEMPTS: usize = 5;
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Number of the capability.
+const CAP_SYS_BOOT: u32 = 22;
 
 /// Ends all processes of the container's PID namespace, and returns when its first one has ended. One
-/// that has ended already is fine.
+/// that has ended already is fine. This process is good for nothing else afterwards.
 pub fn power_off(state: &State) -> Result<(), Error> {
-    let pid = state.init.pid;
-    let failed = |what: &str, errno: Errno| step(what, errno);
-    let pidfd = match pidfd_open(Pid::from_raw(pid)) {
-        Err(Errno::ESRCH) => return Ok(()),
-        other => other.map_err(|errno| failed("open the container's first process", errno))?,
-    };
-    let theirs = namespace(&format!("/proc/{pid}/ns/pid"));
-    // Looked at after the descriptor holds it: the number cannot change hands any more.
     if !state.init.is_alive() {
         return Ok(());
     }
-    let (theirs, ours) = (theirs?, namespace(OUR_NAMESPACE)?);
-    if theirs == ours || theirs == HOSTS {
+    let target = join::find(&state.init)?;
+    // It would be the host's own that ends.
+    if !target.kinds.contains(CloneFlags::CLONE_NEWPID) {
         return Err(Error::Usage("it has no PID namespace of its own"));
     }
     rungs::become_undumpable()?;
-    setns(&pidfd, CloneFlags::CLONE_NEWPID)
-        .map_err(|errno| failed("join the container's PID namespace", errno))?;
-    let inside = spawn(0, None, || from_inside(theirs))
-        .map_err(|errno| failed("make a process in the container", errno))?;
-    match wait(&inside.pidfd) {
-        Ok(End::Exited(REFUSED)) => Err(Error::Usage("its PID namespace cannot be ended")),
-        // It has ended with the others, or by itself.
-        _ => await_end(&pidfd).map_err(|errno| failed("wait for the container's end", errno)),
+    sys::descriptors::close_all_but(&target.descriptors())
+        .map_err(|errno| step("close descriptors", errno))?;
+    target
+        .enter()
+        .map_err(|error| Error::Inside(error.to_string()))?;
+    give_up_all_but_reboot()?;
+    for _ in 0..ATTEMPTS {
+        let inside = spawn(0, None, from_inside)
+            .map_err(|errno| step("make a process in the container", errno))?;
+        let _ = ends_within(&inside.pidfd, PATIENCE);
+        kill_child(&inside);
+        let ended = ends_within(&target.init, PATIENCE / 4);
+        if ended.map_err(|errno| step("wait for the container's end", errno))? {
+            return Ok(());
+        }
     }
+    Err(Error::Usage("its PID namespace cannot be ended"))
 }
 
-/// In any other namespace this would switch the host off, or somebody else's container.
-fn from_inside(theirs: u64) -> i32 {
-    let is_there = namespace(OUR_NAMESPACE).is_ok_and(|found| found == theirs);
-    if is_there && theirs != HOSTS && descriptors::close_all_but(&[]).is_ok() {
+/// In the parent's PID namespace, which may be the host's, it would switch a machine off.
+fn from_inside() -> i32 {
+    // The parent is in no namespace that a process in the container can see.
+    if getppid().as_raw() == 0 {
         // Returns only if it is refused.
         let _ = reboot(RebootMode::RB_POWER_OFF);
     }
-    REFUSED
+    1
 }
 
-fn namespace(path: &str) -> Result<u64, Error> {
-    let found = std::fs::metadata(path);
-    found
-        .map(|found| found.ino())
-        .map_err(|error| step(format!("look at namespace '{path}'"), error))
+fn give_up_all_but_reboot() -> Result<(), Error> {
+    let only = 1 << CAP_SYS_BOOT;
+    let failed = |errno| step("give up capabilities", errno);
+    sys::capabilities::set_ambient(0).map_err(failed)?;
+    sys::capabilities::set(only, only, 0).map_err(failed)?;
+    prctl::set_no_new_privs().map_err(|errno| step("forbid new privileges", errno))?;
+    let program = plan::without_kexec()?;
+    sys::seccomp::load(&program, 0)
+        .map(drop)
+        .map_err(|errno| step("load a seccomp filter", errno))
 }

@@ -5,7 +5,7 @@
 //! socket of ours, and of what comes in, only what is its own to say goes on (`message::allowed`),
 //! with the descriptors that belong to it, in order.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
@@ -16,6 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
+use nix::sys::signal::SigSet;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::stat::Mode;
 use nix::unistd::dup2;
@@ -49,11 +50,11 @@ pub fn stay() -> bool {
 impl Filter {
     /// Makes the socket at `path`, for whatever user the program is.
     pub fn open(path: &Path, manager: &Manager) -> Result<Filter, Error> {
-        let told = |source| Error::Tell {
-            what: "what the program says",
+        let told = |source| Error::Socket {
+            path: path.to_owned(),
             source,
         };
-        let inbox = UnixDatagram::bind(path).map_err(told)?;
+        let inbox = bind(path).map_err(told)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o666)).map_err(told)?;
         Ok(Filter {
             inbox,
@@ -83,6 +84,8 @@ impl Filter {
             self.outbox.as_raw_fd(),
             program.pidfd.as_raw_fd(),
         ];
+        // The program's signals are not ours: what ends us is its end.
+        SigSet::all().thread_block()?;
         descriptors::close_all_but(&keep)?;
         let null = open(c"/dev/null", OFlag::O_RDWR, Mode::empty())?;
         for stream in 0..3 {
@@ -127,6 +130,13 @@ impl Filter {
         sendmsg::<()>(self.outbox.as_raw_fd(), &parts, with, flags, None).ok()?;
         Some(message::says(&goes_on, message::READY))
     }
+}
+
+/// By the directory's descriptor: the path may be longer than an address can be.
+fn bind(path: &Path) -> std::io::Result<UnixDatagram> {
+    let above = File::open(path.parent().unwrap_or(path))?;
+    let name = path.file_name().unwrap_or_default();
+    UnixDatagram::bind(Path::new(&format!("/proc/self/fd/{}", above.as_raw_fd())).join(name))
 }
 
 fn receive(inbox: &UnixDatagram) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {

@@ -35,14 +35,18 @@ pub fn main(pid: Pid, pidfd: Option<u64>) -> String {
 
 /// What of a message goes on to systemd; `None` if nothing does.
 pub fn allowed(message: &[u8]) -> Option<Vec<u8>> {
-    let lines = message.split(|byte| *byte == b'\n');
-    let kept: Vec<&[u8]> = lines.filter(|line| is_allowed(line)).collect();
+    let kept: Vec<&[u8]> = lines(message).filter(|line| is_allowed(line)).collect();
     (!kept.is_empty()).then(|| kept.join(&b'\n'))
 }
 
 /// Whether a message says this.
 pub fn says(message: &[u8], line: &[u8]) -> bool {
-    message.split(|byte| *byte == b'\n').any(|it| it == line)
+    lines(message).any(|it| it == line)
+}
+
+/// As systemd takes a message apart: a carriage return ends a line, too.
+fn lines(message: &[u8]) -> impl Iterator<Item = &[u8]> {
+    message.split(|byte| matches!(byte, b'\n' | b'\r'))
 }
 
 fn is_allowed(line: &[u8]) -> bool {
@@ -50,8 +54,7 @@ fn is_allowed(line: &[u8]) -> bool {
     let (name, value) = (parts.next().unwrap_or_default(), parts.next());
     let known = ALLOWED.iter().any(|allowed| name == allowed.as_bytes());
     match (known, value) {
-        // `trigger` would end the service as if it had hung: that is its own to say, and harmless.
-        (true, Some(value)) => !value.contains(&0),
+        (true, Some(value)) => !value.iter().any(u8::is_ascii_control),
         _ => false,
     }
 }
@@ -68,7 +71,10 @@ mod tests {
 
     #[test]
     fn only_what_is_the_programs_own_goes_through() {
-        let table: [(&[u8], Option<&[u8]>); 9] = [
+        let table: [(&[u8], Option<&[u8]>); 12] = [
+            (b"STATUS=x\rMAINPID=1", Some(b"STATUS=x")),
+            (b"READY=1\r\nMAINPID=1\r", Some(b"READY=1")),
+            (b"STATUS=x\x0bMAINPID=1", None),
             (b"READY=1", Some(b"READY=1")),
             (b"READY=1\nMAINPID=1", Some(b"READY=1")),
             (b"MAINPID=1", None),

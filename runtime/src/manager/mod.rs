@@ -86,6 +86,15 @@ pub enum Error {
         /// What it is.
         name: &'static str,
     },
+    /// The program's own socket.
+    #[error("cannot make the socket '{path}' for what the program says to systemd")]
+    Socket {
+        /// In the record's directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A message.
     #[error("cannot tell systemd of {what}")]
     Tell {

@@ -7,6 +7,9 @@ use oci_spec::runtime::{Linux, LinuxDevice, LinuxDeviceType};
 use super::mounts::{MountStep, What};
 use super::namespaces::Namespaces;
 
+/// How many nodes each container has.
+pub const USUAL: usize = ALWAYS.len();
+
 /// What is put into /dev.
 #[derive(Clone, Debug)]
 pub struct Devices {

@@ -40,7 +40,7 @@ pub use resctrl::Resctrl;
 pub use rules::{Access, DeviceKind, Rule, allow_all, plan as device_rules};
 pub use scheduling::{Affinity, MemoryPolicy, Scheduling};
 pub use scope::Scope;
-pub use seccomp::{Filters, Listener, Seccomp};
+pub use seccomp::{Filters, Listener, Seccomp, without_kexec};
 pub use sysctl::Sysctl;
 
 use crate::bundle::{self, Bundle, Names};
@@ -203,6 +203,22 @@ pub struct Wishes {
 }
 
 impl Plan {
+    /// Whether the set-up uses devices that the container may not: a file system that is on one, a
+    /// node that is made, a hook. Then rules for devices come after it, as with runc.
+    pub fn needs_devices(&self) -> bool {
+        const WITHOUT: [&str; 9] = [
+            "proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay", "bpf",
+        ];
+        let is_on_one = |step: &MountStep| match &step.what {
+            What::New { kind, .. } => !WITHOUT.contains(&kind.as_str()),
+            _ => false,
+        };
+        let hooks = self.hooks.create_container();
+        self.devices.nodes.len() > devices::USUAL
+            || self.mounts.iter().any(is_on_one)
+            || hooks.as_ref().is_some_and(|hooks| !hooks.is_empty())
+    }
+
     /// How many things the host's side opens for the child.
     pub fn from_host(&self) -> usize {
         usize::from(self.root.from_host) + self.binds_from_host().count()

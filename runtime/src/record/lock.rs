@@ -13,7 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use super::{Error, Id, State, Status, failed};
+use super::{Error, Id, State, Status, failed, make_root};
 use crate::{advice, cgroup};
 
 const STATE: &str = "state.json";
@@ -47,11 +47,7 @@ impl Registry {
 
     /// Claims a name, whether there is a record or not.
     pub fn claim(&self, id: &Id) -> Result<Claim, Error> {
-        // Sticky: whoever tidies up a user's run-time directory leaves such a one alone.
-        let made = DirBuilder::new()
-            .recursive(true)
-            .mode(0o1700)
-            .create(&self.root);
+        let made = make_root(&self.root);
         made.map_err(|source| failed("make", &self.root, advice::records(source)))?;
         let dir = self.dir(id);
         loop {
@@ -214,10 +210,23 @@ impl Claim {
         path.is_absolute().then_some(path)
     }
 
+    /// Another container whose cgroup this is, or is about to be.
+    pub fn other_with(&self, cgroup: &Path) -> Option<String> {
+        let all = std::fs::read_dir(self.dir.parent()?).ok()?.flatten();
+        let others = all.filter(|entry| entry.path() != self.dir);
+        let mut names = others.filter(|entry| {
+            let path = std::fs::read(entry.path().join(CGROUP));
+            path.is_ok_and(|path| path == cgroup.as_os_str().as_encoded_bytes())
+        });
+        Some(names.next()?.file_name().to_string_lossy().into_owned())
+    }
+
     /// Ends what a maker who died on the way has left: its child has seen that and gone, its cgroup
     /// has not.
     pub fn end_leftovers(&self) -> Result<(), Error> {
         match self.intended() {
+            // It died before it could see that.
+            Some(path) if self.other_with(&path).is_some() => Ok(()),
             Some(path) => cgroup::remove(&path).map_err(|source| Error::Leftovers {
                 id: self.id.as_str().to_owned(),
                 source: Box::new(source),

@@ -6,6 +6,7 @@
 //!   ID/               made by the one that creates the container; its lock is held meanwhile
 //!     cgroup          path of the one that is about to be made; what counts is state.json's
 //!     state.json      written once, complete when it appears
+//!     notify          socket for what the program says to systemd
 //!     config.json     what it was made from, as it was then
 //!     start           named pipe; while it is there the container waits to be started
 //!     outcome         named pipe; says how the start went
@@ -28,7 +29,7 @@ pub use file::{HookState, OCI_VERSION, State};
 pub use id::Id;
 pub use lock::{Claim, Registry, write_whole};
 pub use members::members;
-pub use root::default_root;
+pub use root::{default_root, make_root};
 
 /// Why a record cannot be read, made or removed.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,8 @@
 //! Where records are kept unless the command line says so.
 
 use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 const OF_HOST: &str = "/run/sysc-runtime";
@@ -15,6 +17,11 @@ pub fn default_root(rootless: bool, variable: impl Fn(&str) -> Option<OsString>)
         Some(directory) => Path::new(&directory).join("sysc-runtime"),
         None => PathBuf::from(OF_HOST),
     }
+}
+
+/// Makes the place. Sticky: whoever tidies up a user's run-time directory leaves such a one alone.
+pub fn make_root(root: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o1700).create(root)
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub fn start(tools: &Tools, id: &str) -> Result<u8> {
     let (start, outcome) = open_pipes(&claim)
         .with_context(|| format!("cannot start container '{id}': its first process is gone"))?;
     claim.started()?;
+    // What is to come may take long, and whoever wants to end it shall not wait.
+    claim.release()?;
     (&start)
         .write_all(b"G")
         .with_context(|| format!("cannot start container '{id}'"))?;

@@ -7,7 +7,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use libseccomp::ScmpVersion;
 use nix::unistd::{Pid, geteuid};
 use oci_spec::runtime::LinuxSeccomp;
 
+use crate::record;
 use crate::sys::seccomp::{Instruction, from_bytes, to_bytes};
 
 /// No container has such a name.
@@ -60,11 +61,13 @@ impl Filters {
         if most >= MOST {
             std::fs::remove_dir_all(&self.directory)?;
         }
-        let mut builder = DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.directory)?;
+        if let Some(root) = self.directory.parent() {
+            record::make_root(root)?;
+        }
+        match DirBuilder::new().mode(0o700).create(&self.directory) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
         let own = path.with_extension(Pid::this().to_string());
         let mut options = File::options();
         let made = options.write(true).create_new(true).mode(0o600).open(&own);
@@ -80,8 +83,9 @@ impl Filters {
 fn origin(rules: &LinuxSeccomp) -> Option<Vec<u8>> {
     let library = ScmpVersion::current().ok()?;
     let maker = format!(
-        "sysc {} libseccomp {library} {}\n",
+        "sysc {} {} libseccomp {library} {}\n",
         env!("CARGO_PKG_VERSION"),
+        env!("SYSC_FILTERS"),
         std::env::consts::ARCH
     );
     let mut origin = maker.into_bytes();
@@ -93,7 +97,9 @@ fn origin(rules: &LinuxSeccomp) -> Option<Vec<u8>> {
 /// Ours, and what was written, even if power has failed meanwhile.
 fn find(path: &Path, origin: &[u8]) -> Option<Vec<Instruction>> {
     let mut options = File::options();
-    let options = options.read(true).custom_flags(libc::O_NOFOLLOW);
+    let options = options
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     let mut file = options.open(path).ok()?;
     let found = file.metadata().ok()?;
     if found.uid() != geteuid().as_raw() || found.mode() & 0o7777 != 0o600 {

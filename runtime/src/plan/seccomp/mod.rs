@@ -10,7 +10,10 @@ mod newer;
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::{Linux, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, Process};
+use oci_spec::runtime::{
+    Linux, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompBuilder, LinuxSeccompFilterFlag,
+    LinuxSyscallBuilder, Process,
+};
 
 use super::{Error, Remark};
 use crate::sys::seccomp::Instruction;
@@ -45,6 +48,22 @@ impl Seccomp {
     pub fn remark(&self) -> Remark {
         Remark::Detail(format!("seccomp filter flags: {}", self.flags))
     }
+}
+
+/// A filter that lets all through but another kernel, which who may reboot could start.
+pub fn without_kexec() -> Result<Vec<Instruction>, Error> {
+    let calls = LinuxSyscallBuilder::default()
+        .names(["kexec_load", "kexec_file_load"].map(str::to_owned))
+        .action(LinuxSeccompAction::ScmpActErrno)
+        .build();
+    let config = calls.and_then(|calls| {
+        LinuxSeccompBuilder::default()
+            .default_action(LinuxSeccompAction::ScmpActAllow)
+            .syscalls(vec![calls])
+            .build()
+    });
+    let config = config.map_err(|error| refused("", error.to_string()))?;
+    compile::compile(&config).map_err(|reason| refused("", reason))
 }
 
 /// The configured filter, if any.
