@@ -146,3 +146,66 @@ fn other_limits_hold_below_the_unit_on_debian_12() -> Result<()> {
 fn other_limits_hold_below_the_unit_on_debian_13() -> Result<()> {
     others_hold_below_the_unit(Suite::Trixie)
 }
+
+/// U05: a payload that divides its cgroup further, as an init system does, has one of its own below
+/// the unit's; exec, a reload of systemd and a restart find their way.
+fn u05_a_payload_may_divide_its_cgroup(suite: Suite) -> Result<()> {
+    let machine = Machine::boot(suite)?;
+    machine.pass_controllers_on()?;
+    let script = "trap 'exit 0' TERM; cd /sys/fs/cgroup; busybox mkdir init; echo 1 >init/cgroup.procs; \
+        echo +hugetlb >cgroup.subtree_control; echo started; while :; do sleep 0.2; done";
+    let mut config = images::busybox_config(script);
+    let mount = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"});
+    if let Some(mounts) = config["mounts"].as_array_mut() {
+        mounts.push(mount);
+    }
+    let exports = [("config.json", config.to_string())];
+    let exports = exports
+        .each_ref()
+        .map(|(name, text)| (*name, text.as_str()));
+    images::busybox_with(&exports)?.write_layout(&machine.path("/root/box"), "latest")?;
+    machine.ok(&["sysc", "install", "oci:/root/box"])?;
+    let unit = "/sys/fs/cgroup/system.slice/box.service";
+    for round in 1..=3 {
+        machine.ok(&["systemctl", "restart", "box"])?;
+        machine.until("it has divided its cgroup", || {
+            Ok(machine.journal("box")?.matches("started").count() == round)
+        })?;
+        assert_eq!(machine.property("box", "Delegate")?, "yes");
+        assert_eq!(
+            cgroup_of_payload(&machine)?.trim(),
+            "0::/system.slice/box.service/box/init"
+        );
+        assert_eq!(
+            machine
+                .sh(&format!("cat {unit}/box/cgroup.subtree_control"))?
+                .trim(),
+            "hugetlb"
+        );
+        assert_eq!(
+            machine.ok(&["sysc", "exec", "box", "/bin/echo", "here"])?,
+            "here\n"
+        );
+        machine.ok(&["systemctl", "daemon-reload"])?;
+        assert_eq!(
+            machine
+                .sh(&format!("cat {unit}/box/cgroup.subtree_control"))?
+                .trim(),
+            "hugetlb"
+        );
+    }
+    machine.ok(&["systemctl", "stop", "box"])?;
+    assert_eq!(machine.property("box", "Result")?, "success");
+    machine.sh(&format!("! test -e {unit}"))?;
+    Ok(())
+}
+
+#[test]
+fn u05_a_payload_may_divide_its_cgroup_on_debian_12() -> Result<()> {
+    u05_a_payload_may_divide_its_cgroup(Suite::Bookworm)
+}
+
+#[test]
+fn u05_a_payload_may_divide_its_cgroup_on_debian_13() -> Result<()> {
+    u05_a_payload_may_divide_its_cgroup(Suite::Trixie)
+}

@@ -1,23 +1,21 @@
 //! Making way: a cgroup with processes passes no controllers on to those below it.
 //!
 //! A service whose cgroup is delegated begins in it, unless systemd puts it lower
-//! (`DelegateSubgroup=`, systemd 254). Before a limited cgroup is made there we go lower ourselves, to
+//! (`DelegateSubgroup=`, systemd 254). Before a container's cgroup is made there we go lower ourselves, to
 //! where newer versions would have put us.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use oci_spec::runtime::LinuxResources;
-
 use super::hierarchy;
 
 /// What units that sysc writes call the place as well.
 const NAME: &str = "sysc-runtime";
 
-/// Leaves the cgroup above `wanted`, if that is ours and there is something to limit. Where that is not
-/// possible, a limit will say which controller it lacks.
-pub fn step(wanted: &Path, resources: &LinuxResources) {
+/// Leaves the cgroup above `wanted`, if that is ours. Where that is not possible, a limit will say
+/// which controller it lacks.
+pub fn step(wanted: &Path) {
     let all = hierarchy::all();
     let [only] = &all[..] else {
         return;
@@ -25,7 +23,7 @@ pub fn step(wanted: &Path, resources: &LinuxResources) {
     let table = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let own = only.path_in(&table);
     let in_the_way = own.is_some() && own.as_deref() == wanted.parent();
-    if !only.is_unified() || !in_the_way || *resources == LinuxResources::default() {
+    if !only.is_unified() || !in_the_way {
         return;
     }
     let place = only.directory(wanted).with_file_name(NAME);

@@ -54,7 +54,7 @@ impl Nursery<'_> {
                     path: path.clone(),
                     unit: None,
                 };
-                aside::step(path, &own.resources);
+                aside::step(path);
                 let seats = furnish(&made, own)?;
                 Ok(Nursery::Made(made, seats))
             }

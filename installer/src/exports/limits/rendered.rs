@@ -17,6 +17,8 @@ const LEAF: &str = include_str!("../../../../unit-templates/added-leaf.template"
 const RUNTIME: &str = "sysc-runtime";
 /// systemd's first version with `DelegateSubgroup=`.
 const SUBGROUPS: u32 = 254;
+/// Every controller that systemd knows.
+const ALL: &str = "yes";
 
 /// Lets the unit say what it can of the configuration's limits. What the unit says already stays;
 /// and so does everything where another runtime or another way of starting it decides where the
@@ -42,6 +44,10 @@ pub(in super::super) fn move_to_unit(
     }
     let has_path = path.is_some();
     let before = value.clone();
+    let divides = divides(&value);
+    if divides && !has_path {
+        value["linux"]["cgroupsPath"] = values["NAME"].as_str().into();
+    }
     let resources = value.pointer_mut("/linux/resources");
     let divided = resources.map(divide).unwrap_or_default();
     let Divided { settings, left } = divided;
@@ -49,14 +55,31 @@ pub(in super::super) fn move_to_unit(
         *config = format!("{value:#}\n");
     }
     unit.push_str(&section(&settings, &stated));
-    match left.or(has_path.then(Vec::new)) {
-        None => Ok(()),
-        Some(controllers) => {
-            let leaf = leaf(&controllers, &stated, host);
-            unit.push_str(&only_known(LEAF, &leaf)?);
-            Ok(())
-        }
+    let needed = match (divides, left) {
+        (true, _) => Some(ALL.to_owned()),
+        (false, Some(controllers)) => Some(controllers.join(" ")),
+        (false, None) => has_path.then(String::new),
+    };
+    if let Some(controllers) = needed {
+        unit.push_str(&only_known(LEAF, &leaf(controllers, &stated, host))?);
     }
+    Ok(())
+}
+
+/// Whether the payload may make cgroups itself, as an init system does: then the root of those that
+/// it sees must not be the unit's own, which is systemd's.
+fn divides(config: &Value) -> bool {
+    let list = |path: &str| config.pointer(path).and_then(Value::as_array);
+    let is = |item: &Value, name: &str| item.get("type").is_some_and(|kind| kind == name);
+    let new = |space: &&Value| is(space, "cgroup") && space.get("path").is_none_or(Value::is_null);
+    let read_only = |mount: &Value| {
+        let options = mount.get("options").and_then(Value::as_array);
+        options.is_some_and(|options| options.iter().any(|option| option == "ro"))
+    };
+    let writable =
+        |mount: &Value| (is(mount, "cgroup") || is(mount, "cgroup2")) && !read_only(mount);
+    list("/linux/namespaces").is_some_and(|spaces| spaces.iter().any(|space| new(&space)))
+        && list("/mounts").is_some_and(|mounts| mounts.iter().any(writable))
 }
 
 /// What the image's unit leaves open.
@@ -86,11 +109,11 @@ fn older(key: &str) -> Option<&'static str> {
 }
 
 /// An OOM kill in a delegated cgroup would go unnoticed otherwise.
-fn leaf(controllers: &[&str], stated: &UnitFile, host: &Host) -> Values {
+fn leaf(controllers: String, stated: &UnitFile, host: &Host) -> Values {
     let mut leaf = Values::new();
     let states = |key: &str| stated.last("Service", key).is_some();
     if !states("Delegate") {
-        leaf.insert("CONTROLLERS".to_owned(), controllers.join(" "));
+        leaf.insert("CONTROLLERS".to_owned(), controllers);
     }
     if !states("DelegateSubgroup") && host.systemd >= SUBGROUPS {
         leaf.insert("SUBGROUP".to_owned(), RUNTIME.to_owned());
@@ -183,6 +206,31 @@ mod tests {
         assert_eq!(stated, added("MemoryMax=7"));
         let path = rendered("", json!({"cgroupsPath": "x"}), |_, _| ());
         assert_eq!(path, ("Delegate= OOMPolicy=stop".to_owned(), json!(null)));
+    }
+
+    #[test]
+    fn a_payload_that_makes_cgroups_gets_one_of_its_own() {
+        let config = |kind: &str, options: Value, space: Value| json!({"mounts": [{"type": kind, "options": options}], "linux": {"namespaces": [space]}});
+        let new = || json!({"type": "cgroup"});
+        let table = [
+            (config("cgroup", json!(["rw"]), new()), true),
+            (config("cgroup2", json!(null), new()), true),
+            (config("cgroup", json!(["nosuid", "ro"]), new()), false),
+            (config("bind", json!([]), new()), false),
+            (
+                config(
+                    "cgroup",
+                    json!([]),
+                    json!({"type": "cgroup", "path": "/proc/1/ns/cgroup"}),
+                ),
+                false,
+            ),
+            (config("cgroup", json!([]), json!({"type": "pid"})), false),
+            (json!({}), false),
+        ];
+        for (config, makes) in table {
+            assert_eq!(divides(&config), makes, "{config}");
+        }
     }
 
     #[test]
