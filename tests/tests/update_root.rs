@@ -301,6 +301,38 @@ fn all_at_once() -> Result<()> {
     Ok(())
 }
 
+/// Between the stop of one version and the other being up there is one job, and nothing that could
+/// have been done before (W08).
+#[test]
+fn w08_the_gap_is_short() -> Result<()> {
+    let machine = Machine::boot(Suite::Bookworm)?;
+    let keep = "FileDescriptorStoreMax=1\n";
+    let version = |number: &str| image(&json!({"V": number}), keep, &[]);
+    ship(&machine, &version("1")?)?;
+    machine.ok(&["sysc", "install", "oci:/root/box"])?;
+    machine.ok(&["systemctl", "start", "box"])?;
+    let stamp = |name: &str| -> Result<u64> {
+        let value = machine.property("box", &format!("{name}TimestampMonotonic"))?;
+        value.parse().with_context(|| format!("{name}: '{value}'"))
+    };
+    let mut gaps = Vec::new();
+    for number in ["2", "3", "4", "5", "6"] {
+        ship(&machine, &version(number)?)?;
+        machine.ok(&["sysc", "update", "box"])?;
+        gaps.push(stamp("ActiveEnter")? - stamp("ActiveExit")?);
+    }
+    gaps.sort_unstable();
+    println!("from the stop of the old to the new being up, us: {gaps:?}");
+    // The service itself takes up to 200 ms to stop.
+    ensure!(gaps[2] < 1_000_000, "{gaps:?}");
+    let stops = machine
+        .journal("box")?
+        .matches("Stopped box.service")
+        .count();
+    assert_eq!(stops, 5);
+    Ok(())
+}
+
 /// Slots are told from containers by what is in them: these names collide by their spelling.
 #[test]
 fn names_that_look_like_slots() -> Result<()> {

@@ -189,6 +189,8 @@ fn follow(site: &Site, name: &ContainerName, at: Standing) -> Result<Done, Error
             done.changes.extend(carry_on(site, name)?.changes);
             Ok(done)
         }
+        // What ran before still does: it is not over, and the next command goes on from here.
+        Err(Unfit::NotStarted(error)) if still_up(site, name)? => Err(error),
         outcome => {
             at.state.after(Move::Settle)?;
             journal.settle(generation, now());
@@ -263,6 +265,12 @@ fn runs_no_more(site: &Site, name: &ContainerName, intent: &Intent) -> Result<bo
     Ok(intent.restart
         && intent.boot == host::boot_id()
         && !site.systemd.is_running(&unit).map_err(host_error)?)
+}
+
+/// The service is up, so that a restart that failed was none.
+fn still_up(site: &Site, name: &ContainerName) -> Result<bool, Error> {
+    let state = site.systemd.show(&format!("{name}.service"));
+    Ok(state.map_err(host_error)?.get("ActiveState") == "active")
 }
 
 fn restart(site: &Site, name: &ContainerName) -> Result<(), Error> {
