@@ -13,7 +13,7 @@ use super::hierarchy;
 /// What units that sysc writes call the place as well.
 const NAME: &str = "sysc-runtime";
 
-/// Leaves the cgroup above `wanted`, if that is ours. Where that is not possible, a limit will say
+/// Leaves the cgroup above `wanted`, if that is ours and a service's. Where that is not possible, a limit will say
 /// which controller it lacks.
 pub fn step(wanted: &Path) {
     let all = hierarchy::all();
@@ -22,7 +22,15 @@ pub fn step(wanted: &Path) {
     };
     let table = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let own = only.path_in(&table);
-    let in_the_way = own.is_some() && own.as_deref() == wanted.parent();
+    // Any other, above all the root of the hierarchy, may have processes beside cgroups; and to move
+    // costs what being born in a cgroup saves.
+    let is_service = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_string_lossy().ends_with(".service")
+    };
+    let in_the_way = own
+        .as_deref()
+        .is_some_and(|own| Some(own) == wanted.parent() && is_service(own));
     if !only.is_unified() || !in_the_way {
         return;
     }
