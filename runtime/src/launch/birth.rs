@@ -68,7 +68,11 @@ pub fn give(
     };
     let home = match settle(plan, nursery, &child) {
         Ok(home) => home,
-        Err(error) => return Err(undo(plan, request, (child, None), &seen, error)),
+        Err(error) => {
+            let error = undo(plan, request, (child, None), &seen, error);
+            keep_waiting(request, host_end);
+            return Err(error);
+        }
     };
     let at_once = home.as_ref().is_some_and(Settled::restricts_at_once);
     let early = at_once && !plan.needs_devices();
@@ -105,7 +109,11 @@ pub fn give(
             handed_over: request.is_handed_over(),
             ladder: host_end,
         }),
-        Err(error) => Err(undo(plan, request, (child, home.as_ref()), &seen, error)),
+        Err(error) => {
+            let error = undo(plan, request, (child, home.as_ref()), &seen, error);
+            keep_waiting(request, host_end);
+            Err(error)
+        }
     }
 }
 
@@ -127,6 +135,13 @@ fn prepare<'a>(plan: &'a Plan, claim: &Claim) -> Result<Option<Nursery<'a>>, Err
         }
     }
     Ok(Some(Nursery::prepare(own)?))
+}
+
+/// A child that is the service ends when we have told why, and so left; or systemd would end us first.
+fn keep_waiting(request: &Request, ladder: HostEnd) {
+    if request.is_handed_over() {
+        ladder.keep();
+    }
 }
 
 fn restrict(plan: &Plan, home: Option<&Settled>) -> Result<(), Error> {

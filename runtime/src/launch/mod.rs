@@ -297,6 +297,11 @@ impl Waiting {
         self.handed_over
     }
 
+    /// Leaves it waiting until this process ends: with its own end systemd would end us, too.
+    pub fn keep(self) {
+        self.ladder.keep();
+    }
+
     /// Ends the first process, if it has not ended already, and waits for it.
     pub fn kill(&self) -> Option<End> {
         kill_child(&self.child)

@@ -24,6 +24,7 @@ pub fn run(tools: &Tools, args: &RunArgs, passed: Passed) -> Result<u8> {
     let waiting = super::make(tools, request).with_context(told)?;
     if let Err(error) = waiting.start() {
         if waiting.is_handed_over() {
+            waiting.keep();
             return Err(error).with_context(told);
         }
         waiting.kill();
