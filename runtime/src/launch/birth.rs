@@ -45,10 +45,7 @@ pub fn give(
         sources: asks,
         console: console.child_end()?,
         gate: gate(request, claim)?,
-        herald: match &request.manager {
-            Some(manager) if request.is_handed_over() => manager.herald()?,
-            _ => None,
-        },
+        herald: herald(request)?,
     };
     let mut handover = HandOver::prepare(request, claim)?;
     if request.start == StartedBy::UsInForeground {
@@ -68,11 +65,7 @@ pub fn give(
     };
     let home = match settle(plan, nursery, &child) {
         Ok(home) => home,
-        Err(error) => {
-            let error = undo(plan, request, (child, None), &seen, error);
-            keep_waiting(request, host_end);
-            return Err(error);
-        }
+        Err(error) => return Err(undo(plan, request, (child, None), (&seen, host_end), error)),
     };
     let at_once = home.as_ref().is_some_and(Settled::restricts_at_once);
     let early = at_once && !plan.needs_devices();
@@ -110,9 +103,8 @@ pub fn give(
             ladder: host_end,
         }),
         Err(error) => {
-            let error = undo(plan, request, (child, home.as_ref()), &seen, error);
-            keep_waiting(request, host_end);
-            Err(error)
+            let made = (child, home.as_ref());
+            Err(undo(plan, request, made, (&seen, host_end), error))
         }
     }
 }
@@ -137,13 +129,6 @@ fn prepare<'a>(plan: &'a Plan, claim: &Claim) -> Result<Option<Nursery<'a>>, Err
     Ok(Some(Nursery::prepare(own)?))
 }
 
-/// A child that is the service ends when we have told why, and so left; or systemd would end us first.
-fn keep_waiting(request: &Request, ladder: HostEnd) {
-    if request.is_handed_over() {
-        ladder.keep();
-    }
-}
-
 fn restrict(plan: &Plan, home: Option<&Settled>) -> Result<(), Error> {
     match (home, &plan.cgroup) {
         (Some(home), Cgroup::Own(own)) => Ok(home.restrict(&own.devices)?),
@@ -157,12 +142,15 @@ fn undo(
     plan: &Plan,
     request: &Request,
     (child, home): (Child, Option<&Settled>),
-    seen: &HookState,
+    (seen, ladder): (&HookState, HostEnd),
     error: Error,
 ) -> Error {
     // With the child's end systemd ends us, before we have told why. When we leave it ends by itself,
     // and the unit's `delete` removes its cgroup.
     let is_ours = !request.is_handed_over();
+    if !is_ours {
+        ladder.keep();
+    }
     let end = is_ours.then(|| kill_child(&child)).flatten();
     if let Some(home) = home.filter(|_| is_ours) {
         // What cannot be removed now is removed when the name is used again.
@@ -180,6 +168,13 @@ fn undo(
         (Error::Died(_), Some(end)) => Error::Died(end.to_string()),
         (Error::Died(_), None) if !is_ours => Error::Died("systemd has its status".to_owned()),
         (error, _) => error,
+    }
+}
+
+fn herald(request: &Request) -> Result<Option<OwnedFd>, Error> {
+    match &request.manager {
+        Some(manager) if request.is_handed_over() => Ok(manager.herald()?),
+        _ => Ok(None),
     }
 }
 
