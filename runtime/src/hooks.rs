@@ -6,18 +6,16 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
 use nix::unistd::Pid;
 use oci_spec::runtime::Hook;
 
-use crate::sys::process::pidfd_open;
+use crate::sys::process::{await_end, pidfd_open};
 
 /// Only that many bytes of what a hook said are told, the last ones.
 const LONGEST_SAYING: u64 = 2048;
@@ -141,7 +139,7 @@ fn last_words(said: &mut File) -> Option<String> {
 
 fn wait_at_most(child: &mut Child, limit: Duration) -> Result<ExitStatus, String> {
     let pidfd = pidfd_open(Pid::from_raw(child.id() as i32)).map_err(|errno| errno.to_string())?;
-    let ended = ends_within(&pidfd, limit);
+    let ended = await_end(&pidfd, Some(limit)).unwrap_or(false);
     if !ended {
         // It is our child and not reaped yet, so this can hit nobody else.
         let _ = child.kill();
@@ -153,25 +151,10 @@ fn wait_at_most(child: &mut Child, limit: Duration) -> Result<ExitStatus, String
     }
 }
 
-fn ends_within(pidfd: &OwnedFd, limit: Duration) -> bool {
-    let end = Instant::now() + limit;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left.as_millis() as i32).unwrap_or(PollTimeout::MAX);
-        match poll(
-            &mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)],
-            timeout,
-        ) {
-            Ok(0) if left.is_zero() => return false,
-            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
-            Ok(_) => return true,
-            Err(_) => return false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use serde_json::json;
 

@@ -95,7 +95,7 @@ fn settings(unit: &UnitFile, values: &Values, form: ExecForm, stop_signal: Optio
 }
 
 /// Whether the runtime is the one that becomes the service itself.
-fn is_ours(runtime: &str) -> bool {
+pub(super) fn is_ours(runtime: &str) -> bool {
     Path::new(runtime).file_name() == Some("sysc-runtime".as_ref())
 }
 

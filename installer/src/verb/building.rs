@@ -57,18 +57,23 @@ pub(super) fn build(
         add_mount_points(&mut tree, &rendered)?;
         draft.link_tree(store, &tree)?;
     }
-    draft.write(&Contents {
-        config_json: rendered.config_json.as_deref(),
-        unit: rendered.unit.as_deref(),
-        tmpfiles: rendered.tmpfiles.as_deref(),
-        host_files: &rendered.host_files,
-        info: &info,
-    })?;
+    draft.write(&contents(&rendered, &info))?;
     interrupt::check()?;
     for former in gives_way {
         deployment::remove(&former.dir, former.info.serial)?;
     }
     Ok(draft.complete(info)?)
+}
+
+/// The files of a deployment, without its root file system.
+pub(super) fn contents<'a>(rendered: &'a Rendered, info: &'a Info) -> Contents<'a> {
+    Contents {
+        config_json: rendered.config_json.as_deref(),
+        unit: rendered.unit.as_deref(),
+        tmpfiles: rendered.tmpfiles.as_deref(),
+        host_files: &rendered.host_files,
+        info,
+    }
 }
 
 /// What the configuration mounts on must be there, since the root is read-only when it does.

@@ -15,7 +15,7 @@ use super::rendering::{self, Generation};
 use super::session::{Session, require_root};
 use super::values;
 use crate::cli::Install;
-use crate::deployment::{ContainerName, Contents, Deployments, Draft, PREINSTALLED, Setup};
+use crate::deployment::{ContainerName, Deployments, Draft, PREINSTALLED, Setup};
 use crate::exports::{self, HostFile, HostFileKind};
 use crate::host::{self, Found, OtherRoot};
 use crate::interrupt;
@@ -138,13 +138,7 @@ fn build(
         building::add_mount_points(&mut tree, &rendered)?;
         draft.link_tree(store, &tree)?;
     }
-    draft.write(&Contents {
-        config_json: rendered.config_json.as_deref(),
-        unit: rendered.unit.as_deref(),
-        tmpfiles: rendered.tmpfiles.as_deref(),
-        host_files: &rendered.host_files,
-        info: &info,
-    })?;
+    draft.write(&building::contents(&rendered, &info))?;
     interrupt::check()?;
     draft.complete(info)?;
     rendered

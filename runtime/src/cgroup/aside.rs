@@ -8,6 +8,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use nix::unistd::Pid;
+
 use super::hierarchy;
 
 /// What units that sysc writes call the place as well.
@@ -20,8 +22,7 @@ pub fn step(wanted: &Path) {
     let [only] = &all[..] else {
         return;
     };
-    let table = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = only.path_in(&table);
+    let own = only.path_in(&hierarchy::table_of(Pid::this().as_raw()));
     // Any other, above all the root of the hierarchy, may have processes beside cgroups; and to move
     // costs what being born in a cgroup saves.
     let is_service = |path: &Path| {

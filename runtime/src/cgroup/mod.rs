@@ -32,7 +32,7 @@ pub use enter::{Below, birthplace, enter};
 pub use figures::{OomWatch, figures};
 pub use freeze::{freeze, is_frozen, thaw};
 pub use hierarchy::{Hierarchy, all as hierarchies, mode, unit_in, unit_of};
-use limits::limit;
+use limits::{limit, restrict};
 pub use nursery::{Nursery, Settled};
 pub use permission::may_make;
 pub use scope::Unit;
@@ -202,7 +202,8 @@ pub fn change(
         limits::check(&seats, resources)?;
         unit.set(&made.path, resources)?;
     }
-    limit(&seats, resources, devices)
+    limit(&seats, resources)?;
+    devices.map_or(Ok(()), |rules| restrict(&seats, rules))
 }
 
 /// Where a container's processes are.

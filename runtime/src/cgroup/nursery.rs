@@ -6,9 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use oci_spec::runtime::LinuxResources;
-
-use super::limits::limit;
+use super::limits::{limit, restrict};
 use super::{Error, Made, Seats, Unit, aside, ownership, scope};
 use crate::plan::{DeviceRules, Own, Place, Scope};
 use crate::sys::clone::Child;
@@ -40,7 +38,7 @@ impl Settled {
     /// Sets the rules for devices. That takes the kernel longer than all limits, and nothing uses a
     /// device before the payload.
     pub fn restrict(&self, rules: &DeviceRules) -> Result<(), Error> {
-        limit(&self.seats, &LinuxResources::default(), Some(rules))
+        restrict(&self.seats, rules)
     }
 }
 
@@ -111,7 +109,7 @@ pub fn open(directory: &Path) -> Option<OwnedFd> {
 
 fn furnish(made: &Made, own: &Own) -> Result<Seats, Error> {
     let furnished = Seats::make(&made.path).and_then(|seats| {
-        limit(&seats, &own.resources, None)?;
+        limit(&seats, &own.resources)?;
         if let Some(owner) = own.owner {
             ownership::give(&made.path, owner)?;
         }

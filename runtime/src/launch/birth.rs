@@ -99,7 +99,6 @@ pub fn give(
             terminal,
             start: request.start,
             manager: None,
-            handed_over: request.is_handed_over(),
             ladder: host_end,
         }),
         Err(error) => {
@@ -115,7 +114,6 @@ fn prepare<'a>(plan: &'a Plan, claim: &Claim) -> Result<Option<Nursery<'a>>, Err
         return Ok(None);
     };
     if let Place::Path(path) = &own.place {
-        claim.intend(path)?;
         cgroup::must_be_free(path)?;
         if cgroup::exists(path)
             && let Some(other) = claim.other_with(path)
@@ -125,6 +123,8 @@ fn prepare<'a>(plan: &'a Plan, claim: &Claim) -> Result<Option<Nursery<'a>>, Err
                 other,
             });
         }
+        // Not before: whoever cleans up after us ends what is in it.
+        claim.intend(path)?;
     }
     Ok(Some(Nursery::prepare(own)?))
 }

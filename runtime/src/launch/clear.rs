@@ -1,16 +1,14 @@
 //! Ending a container and forgetting it; making way for one of the same name.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::{Error, host_mounts, step};
 use crate::record::{self, Claim, ProcessId, State, Status};
-use crate::sys::process::{pidfd_open, pidfd_send_signal};
+use crate::sys::process::{await_end, pidfd_open, pidfd_send_signal};
 use crate::{cgroup, hooks, resctrl};
 
 /// Clears a name for a new container: one that has stopped, or whose foreground runtime was killed
@@ -75,7 +73,7 @@ pub fn end(process: &ProcessId) -> Result<(), Error> {
         Err(Errno::ESRCH) => return Ok(()),
         other => other.map_err(failed)?,
     }
-    match ends_within(&pidfd, LONGEST_DEATH).map_err(failed)? {
+    match await_end(&pidfd, Some(LONGEST_DEATH)).map_err(failed)? {
         true => Ok(()),
         false => Err(failed(Errno::ETIMEDOUT)),
     }
@@ -85,22 +83,7 @@ pub fn end(process: &ProcessId) -> Result<(), Error> {
 pub fn is_ending(process: &ProcessId) -> bool {
     const MOMENT: Duration = Duration::from_millis(100);
     match pidfd_open(Pid::from_raw(process.pid)) {
-        Ok(pidfd) if process.is_alive() => ends_within(&pidfd, MOMENT).unwrap_or(false),
+        Ok(pidfd) if process.is_alive() => await_end(&pidfd, Some(MOMENT)).unwrap_or(false),
         _ => !process.is_alive(),
-    }
-}
-
-pub(super) fn ends_within(pidfd: &OwnedFd, limit: Duration) -> nix::Result<bool> {
-    let end = Instant::now() + limit;
-    loop {
-        let left = end.saturating_duration_since(Instant::now()).as_millis();
-        let timeout = PollTimeout::try_from(left as i32).unwrap_or(PollTimeout::MAX);
-        match poll(
-            &mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)],
-            timeout,
-        ) {
-            Err(Errno::EINTR) => {}
-            other => return other.map(|ready| ready > 0),
-        }
     }
 }

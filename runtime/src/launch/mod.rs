@@ -159,9 +159,8 @@ pub struct Waiting {
     pub terminal: Option<Terminal>,
     /// Who waits for it from now on.
     pub start: StartedBy,
-    /// systemd, as long as the service is what we are.
+    /// systemd, if we are a service of its.
     manager: Option<Manager>,
-    handed_over: bool,
     ladder: HostEnd,
 }
 
@@ -237,8 +236,7 @@ pub fn create(registry: &Registry, prepared: Prepared) -> Result<Waiting, Error>
     match made {
         Ok(mut waiting) => {
             claim.release()?;
-            let stays = waiting.start == StartedBy::UsInForeground;
-            waiting.manager = request.manager.filter(|_| stays);
+            waiting.manager = request.manager;
             Ok(waiting)
         }
         Err(error) => {
@@ -282,7 +280,9 @@ impl Waiting {
     /// Lets the payload begin, and returns once it has: its exec is done.
     pub fn start(&self) -> Result<(), Error> {
         rungs::release(&self.ladder)?;
-        if let Some(manager) = &self.manager {
+        if let Some(manager) = &self.manager
+            && !self.is_handed_over()
+        {
             manager.be_ready()?;
         }
         let text = self
@@ -294,7 +294,7 @@ impl Waiting {
 
     /// Whether it is the service in our place: systemd waits for it, and cleans up.
     pub fn is_handed_over(&self) -> bool {
-        self.handed_over
+        self.manager.is_some() && self.start == StartedBy::UsAndLeave
     }
 
     /// Leaves it waiting until this process ends: with its own end systemd would end us, too.

@@ -15,12 +15,12 @@ use nix::sys::prctl;
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::unistd::getppid;
 
-use super::clear::ends_within;
 use super::{Error, join, kill_child, rungs, step};
 use crate::plan;
 use crate::record::State;
 use crate::sys;
 use crate::sys::clone::spawn;
+use crate::sys::process::await_end;
 
 /// Who may trace can also kill or stop our process before it has done anything.
 const ATTEMPTS: usize = 5;
@@ -49,9 +49,9 @@ pub fn power_off(state: &State) -> Result<(), Error> {
     for _ in 0..ATTEMPTS {
         let inside = spawn(0, None, from_inside)
             .map_err(|errno| step("make a process in the container", errno))?;
-        let _ = ends_within(&inside.pidfd, PATIENCE);
+        let _ = await_end(&inside.pidfd, Some(PATIENCE));
         kill_child(&inside);
-        let ended = ends_within(&target.init, PATIENCE / 4);
+        let ended = await_end(&target.init, Some(PATIENCE / 4));
         if ended.map_err(|errno| step("wait for the container's end", errno))? {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! Other processes by descriptor, and limits set on them.
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -99,7 +100,7 @@ pub fn wait(pidfd: impl AsFd) -> nix::Result<End> {
         };
         match Errno::result(result) {
             Err(Errno::EINTR) => continue,
-            Err(Errno::ECHILD) => return await_end(&pidfd).and(Err(Errno::ECHILD)),
+            Err(Errno::ECHILD) => return await_end(&pidfd, None).and(Err(Errno::ECHILD)),
             Err(errno) => return Err(errno),
             Ok(_) => {
                 // SAFETY: waitid succeeded, so the SIGCHLD member of the union is the valid one.
@@ -113,13 +114,18 @@ pub fn wait(pidfd: impl AsFd) -> nix::Result<End> {
     }
 }
 
-/// Waits for the end of a process that is somebody else's child, whose status is theirs.
-pub fn await_end(pidfd: impl AsFd) -> nix::Result<()> {
+/// Waits for the end of a process, whosever child it is; `false` if it has not come within `limit`.
+pub fn await_end(pidfd: impl AsFd, limit: Option<Duration>) -> nix::Result<bool> {
+    let end = limit.map(|limit| Instant::now() + limit);
     loop {
+        let timeout = end.map_or(PollTimeout::NONE, |end| {
+            let left = end.saturating_duration_since(Instant::now()).as_millis();
+            PollTimeout::try_from(left as i32).unwrap_or(PollTimeout::MAX)
+        });
         let mut watched = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut watched, PollTimeout::NONE) {
+        match poll(&mut watched, timeout) {
             Err(Errno::EINTR) => {}
-            other => return other.map(drop),
+            other => return other.map(|ready| ready > 0),
         }
     }
 }

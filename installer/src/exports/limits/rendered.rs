@@ -1,11 +1,9 @@
 //! The unit and the configuration as they are rendered.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use super::super::template::Values;
-use super::super::unit::{calls_us, only_known};
+use super::super::unit::{calls_us, is_ours, only_known};
 use super::super::unit_file::UnitFile;
 use super::super::{Error, Host};
 use super::{Divided, Setting, divide};
@@ -13,8 +11,8 @@ use super::{Divided, Setting, divide};
 const LIMITS: &str = include_str!("../../../../unit-templates/added-limits.template");
 const LEAF: &str = include_str!("../../../../unit-templates/added-leaf.template");
 
-/// The runtime that stays in its unit's cgroup.
-const RUNTIME: &str = "sysc-runtime";
+/// Where the runtime itself is beside the leaf; it calls the place so, too.
+const SUBGROUP: &str = "sysc-runtime";
 /// systemd's first version with `DelegateSubgroup=`.
 const SUBGROUPS: u32 = 254;
 /// Every controller that systemd knows.
@@ -30,8 +28,10 @@ pub(in super::super) fn move_to_unit(
     host: &Host,
 ) -> Result<(), Error> {
     let stated = UnitFile::parse(unit);
-    let ours = Path::new(&values["RUNTIME"]).file_name() == Some(RUNTIME.as_ref());
-    if !host.unified_cgroups || !ours || !calls_us(&stated, &values["EXEC_START"]) {
+    if !host.unified_cgroups
+        || !is_ours(&values["RUNTIME"])
+        || !calls_us(&stated, &values["EXEC_START"])
+    {
         return Ok(());
     }
     let Ok(mut value) = serde_json::from_str::<Value>(config) else {
@@ -116,7 +116,7 @@ fn leaf(controllers: String, stated: &UnitFile, host: &Host) -> Values {
         leaf.insert("CONTROLLERS".to_owned(), controllers);
     }
     if !states("DelegateSubgroup") && host.systemd >= SUBGROUPS {
-        leaf.insert("SUBGROUP".to_owned(), RUNTIME.to_owned());
+        leaf.insert("SUBGROUP".to_owned(), SUBGROUP.to_owned());
     }
     if !states("OOMPolicy") {
         leaf.insert("OOM_POLICY".to_owned(), "stop".to_owned());

@@ -109,19 +109,19 @@ const SECTIONS: [Section; 10] = [
     },
 ];
 
-/// Sets limits, and device rules if there are any; what is not said stays as it is.
-pub fn limit(
-    seats: &Seats,
-    resources: &LinuxResources,
-    rules: Option<&DeviceRules>,
-) -> Result<(), Error> {
-    for section in &SECTIONS {
-        section.apply(seats, resources)?;
-    }
-    match rules.map(|rules| (devices::enforce(seats, &rules.list), rules.dispensable)) {
+/// Sets limits; what is not said stays as it is.
+pub fn limit(seats: &Seats, resources: &LinuxResources) -> Result<(), Error> {
+    SECTIONS
+        .iter()
+        .try_for_each(|section| section.apply(seats, resources))
+}
+
+/// Sets the rules for devices.
+pub fn restrict(seats: &Seats, rules: &DeviceRules) -> Result<(), Error> {
+    match (devices::enforce(seats, &rules.list), rules.dispensable) {
         // Without privileges the kernel lets nobody set a filter, nor make a node.
-        Some((Err(_), true)) | None => Ok(()),
-        Some((other, _)) => other,
+        (Err(_), true) => Ok(()),
+        (other, _) => other,
     }
 }
 
