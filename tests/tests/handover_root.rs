@@ -396,3 +396,20 @@ fn a_start_that_is_cut_off_leaves_nothing() -> Result<()> {
     ensure!(!machine.ok(&["ps", "-eo", "comm="])?.contains("sysc"));
     Ok(())
 }
+
+/// What a start that fails leaves is removed by the unit; who was there before is not of that.
+#[test]
+fn those_in_an_occupied_cgroup_live_on() -> Result<()> {
+    let host = Host::boot(Suite::Bookworm)?;
+    let machine = &host.machine;
+    machine.sh("systemd-run --unit resident -q sleep 1000")?;
+    let resident = machine.property("resident", "ControlGroup")?;
+    host.configured("late", RUNTIME_READY, "exit 0", |config| {
+        config["linux"]["cgroupsPath"] = json!(resident);
+    })?;
+    assert_eq!(host.start("late")?, 1);
+    let said = machine.journal("late")?;
+    ensure!(said.contains("is not empty"), "{said}");
+    assert_eq!(machine.property("resident", "ActiveState")?, "active");
+    host.nothing_left("late")
+}
