@@ -19,7 +19,7 @@ mod filter;
 mod given;
 mod message;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::fstat;
 use nix::sys::statfs::fstatfs;
 use nix::unistd::pipe2;
 
@@ -229,8 +230,6 @@ fn connect(address: &str) -> std::io::Result<UnixDatagram> {
 /// What names a process for good, where the kernel has such numbers.
 fn number_of(child: &Child) -> Option<u64> {
     let kind = fstatfs(&child.pidfd).ok()?.filesystem_type();
-    let is_known = kind.0 == PIDFS;
-    let number = std::fs::File::from(child.pidfd.try_clone().ok()?);
-    let found = std::os::unix::fs::MetadataExt::ino(&number.metadata().ok()?);
-    is_known.then_some(found)
+    let number = fstat(child.pidfd.as_raw_fd()).ok()?.st_ino;
+    (kind.0 == PIDFS).then_some(number)
 }
