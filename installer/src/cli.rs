@@ -199,14 +199,9 @@ pub struct Run {
     /// The OCI runtime, instead of sysc-runtime
     #[arg(long, value_name = "PATH")]
     pub runtime: Option<PathBuf>,
-    /// User and password for the registry, instead of those in auth.json
-    #[arg(
-        long,
-        value_name = "USER:PASSWORD",
-        env = "SYSC_SRC_CREDS",
-        hide_env_values = true
-    )]
-    pub src_creds: Option<String>,
+    /// Who asks the registry.
+    #[command(flatten)]
+    pub login: Login,
     /// A container, or an image
     #[arg(value_name = "NAME|IMAGE")]
     pub target: String,
@@ -246,14 +241,9 @@ pub struct Update {
     /// Pull and prepare only; 'sysc switch' or the next boot switches
     #[arg(long)]
     pub stage: bool,
-    /// User and password for the registry, instead of those in auth.json
-    #[arg(
-        long,
-        value_name = "USER:PASSWORD",
-        env = "SYSC_SRC_CREDS",
-        hide_env_values = true
-    )]
-    pub src_creds: Option<String>,
+    /// Who asks the registry.
+    #[command(flatten)]
+    pub login: Login,
     /// The containers
     #[arg(value_name = "NAME", required_unless_present = "all")]
     pub names: Vec<String>,
@@ -368,9 +358,9 @@ pub struct Pull {
     pub from: Source,
 }
 
-/// Where an image comes from.
-#[derive(Debug, Args)]
-pub struct Source {
+/// Who asks a registry.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Login {
     /// User and password for the registry, instead of those in auth.json
     #[arg(
         long,
@@ -379,6 +369,14 @@ pub struct Source {
         hide_env_values = true
     )]
     pub src_creds: Option<String>,
+}
+
+/// Where an image comes from.
+#[derive(Debug, Args)]
+pub struct Source {
+    /// Who asks the registry.
+    #[command(flatten)]
+    pub login: Login,
     /// REGISTRY/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:REF], oci-archive:FILE[:REF],
     /// docker-archive:FILE[:REF], or docker:NAME[:TAG] of an engine on this machine
     pub image: String,

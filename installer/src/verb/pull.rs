@@ -39,7 +39,7 @@ impl<'a> Wanted<'a> {
     /// Understands what is asked for. No registry is asked yet.
     pub fn find(from: &'a Source) -> anyhow::Result<Self> {
         let reference = Reference::parse(&from.image)?;
-        let credentials = match from.src_creds.as_deref() {
+        let credentials = match from.login.src_creds.as_deref() {
             None => None,
             Some(text) => Some(
                 Credentials::parse(text)

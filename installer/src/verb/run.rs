@@ -75,7 +75,7 @@ fn image(options: &Run, session: &Session) -> anyhow::Result<ExitCode> {
         );
     }
     let source = Source {
-        src_creds: options.src_creds.clone(),
+        login: options.login.clone(),
         image: options.target.clone(),
     };
     let user_values = values::given(&options.values)?;

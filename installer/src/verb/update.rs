@@ -73,7 +73,7 @@ fn update(
     let current = current(name, session)?;
     session.runtime()?;
     let source = Source {
-        src_creds: options.src_creds.clone(),
+        login: options.login.clone(),
         image: options
             .rebase
             .clone()

@@ -75,7 +75,8 @@ pub(super) fn run(asked: Atomic, session: &Session) -> anyhow::Result<ExitCode> 
             ..
         } => {
             only_ostree(&storage)?;
-            let from = cli::Source { src_creds, image };
+            let login = cli::Login { src_creds };
+            let from = cli::Source { login, image };
             pull::run(&cli::Pull { from }, session)
         }
         Verb::Install(options) => install(options, session),
@@ -219,7 +220,7 @@ fn install(options: grammar::Install, session: &Session) -> anyhow::Result<ExitC
             .note("files for the host are copied; sysc makes no packages");
     }
     let from = cli::Source {
-        src_creds: None,
+        login: cli::Login::default(),
         image: options.image,
     };
     if !options.display {
@@ -266,7 +267,7 @@ fn run_command(options: grammar::Run, session: &Session) -> anyhow::Result<ExitC
         name: options.name,
         values: values(options.set),
         runtime: options.runtime,
-        src_creds: None,
+        login: cli::Login::default(),
         target: options.target,
         command: options.command,
     };
@@ -300,7 +301,7 @@ fn update(options: grammar::Update, session: &Session) -> anyhow::Result<ExitCod
         rebase: options.rebase,
         values: values(options.set),
         stage: false,
-        src_creds: None,
+        login: cli::Login::default(),
         names: options.names.iter().map(find).collect::<Result<_, _>>()?,
     };
     super::update::run(&ours, session)
@@ -321,8 +322,8 @@ fn update_images(all: bool, images: Vec<String>, session: &Session) -> anyhow::R
     };
     let mut failed = Vec::new();
     for image in images {
-        let src_creds = None;
-        let from = cli::Source { src_creds, image };
+        let login = cli::Login::default();
+        let from = cli::Source { login, image };
         if let Err(error) = pull::run(&cli::Pull { from }, session) {
             failed.push(format!("{error:#}"));
         }

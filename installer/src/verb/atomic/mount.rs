@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use nix::mount::{MntFlags, MsFlags};
 
-use crate::cli::Source;
+use crate::cli::{Login, Source};
 use crate::deployment::{ContainerName, next_serial};
 use crate::verb::pull::Wanted;
 use crate::verb::session::{Session, require_root};
@@ -33,7 +33,7 @@ pub(super) fn mount(
         return Ok(ExitCode::SUCCESS);
     }
     let from = Source {
-        src_creds: None,
+        login: Login::default(),
         image: target.to_owned(),
     };
     let access = session.change_store()?;
